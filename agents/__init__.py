@@ -1,0 +1,1 @@
+"""Minds: genomes, stacked deep Q-networks, replay, policies. Imports only arena's spec, rng and errors."""

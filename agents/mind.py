@@ -1,0 +1,267 @@
+"""The population of minds: what the world asks to act, remember and learn.
+
+Every decision is a function of the agent's id and what it has lived through, never of its seat.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+import numpy as np
+import torch
+
+from agents import brains as brain
+from agents import genome
+from agents.config import GenomeConfig, MindConfig
+from agents.learn import LearnStats, Rates, learn_step
+from agents.policy import epsilon_at, explore, mask_bits
+from agents.qnet import forward, head_matrix
+from agents.replay import Batch, Replay
+from agents.scripted import STRATEGIES, decide
+from agents.vitals import Vitals
+from arena import arrays
+from arena.errors import ConfigError, StoreError
+from arena.rng import purpose_key, uniforms
+from arena.spec import N_ACTIONS, OBS_DIM
+
+EMPTY_MIND, DQN = -1, 0
+"""Values of `Minds.kind`; strategy s of `scripted.STRATEGIES` is s + 1."""
+
+_OWN_ARRAYS: Final = ("kind", "genes", "age_ticks")
+
+Inheritance = Literal["darwinian", "baldwinian", "lamarckian"]
+
+
+def kind_of(name: str) -> int:
+    """Return the kind number of "dqn" or a scripted strategy. Raises ConfigError for another name."""
+    if name == "dqn":
+        return DQN
+    if name not in STRATEGIES:
+        raise ConfigError(f"mind: {name!r} is none of dqn, {', '.join(STRATEGIES)}; choose one of them")
+    return STRATEGIES.index(name) + 1
+
+
+class Minds:
+    """The minds of all seats, with one lifetime."""
+
+    def __init__(
+        self,
+        mind: MindConfig,
+        genome_config: GenomeConfig,
+        seats: int,
+        seed: int,
+        device: str = "cpu",
+        learner: Literal["fast", "reference"] = "fast",
+    ) -> None:
+        """Allocate `seats` empty seats; `device` is a torch device for the networks."""
+        genome.bounds(genome_config)
+        if mind.n_step >= mind.replay_capacity:
+            raise ConfigError(
+                f"mind.n_step: {mind.n_step} must be below mind.replay_capacity {mind.replay_capacity}; lower it"
+            )
+        self.config = mind
+        self.genome_config = genome_config
+        self.seats = seats
+        self.seed = seed
+        self.device = device
+        self.kind = np.full(seats, EMPTY_MIND, dtype=np.int8)  # [P]
+        self.genes = np.zeros((seats, genome.N_GENES))  # [P,G]
+        self.age_ticks = np.zeros(seats, dtype=np.int64)  # [P] the clock of exploration
+        self.brains = brain.allocate(seats, OBS_DIM, N_ACTIONS, mind, device)
+        self.replay = Replay.allocate(seats, mind.replay_capacity, OBS_DIM)
+        self.vitals = Vitals.allocate(seats, N_ACTIONS)
+        self._weights = brain.views(self.brains.layout, self.brains.params)
+        self._head = head_matrix(self.brains.layout, device)
+        self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
+        self._act_key = purpose_key(seed, "act")
+        self._replay_key = purpose_key(seed, "replay")
+        self.learner = learner
+
+    def q_values(self, obs: np.ndarray) -> np.ndarray:
+        """Return Q [P,A] f32 for obs [P,D] f32: seat p's network on row p."""
+        with torch.inference_mode():
+            x = torch.from_numpy(obs).to(self.device)[:, None, :]
+            q: np.ndarray = forward(self._weights, x, self._head)[:, 0].cpu().numpy()
+        return q
+
+    def epsilon(self) -> np.ndarray:
+        """Return the exploration rate of each seat's mind [P] f64; 0 for empty and scripted seats."""
+        final = self.genes[:, genome.EPSILON_FINAL]
+        decay = np.maximum(self.genes[:, genome.EPSILON_DECAY_TICKS], 1.0)
+        return np.where(self.kind == DQN, epsilon_at(self.age_ticks, final, decay), 0.0)
+
+    def act(
+        self,
+        obs: np.ndarray,
+        mask: np.ndarray,
+        agent_id: np.ndarray,
+        regime: np.ndarray,
+        tick: int,
+        living: np.ndarray,
+    ) -> np.ndarray:
+        """Return actions [P] i8 for obs [P,D] f32, mask [P,A] bool; HOLD (0) where living [P] is False.
+
+        agent_id [P] i64; regime [P] i8 is seen by oracles only; tick is the run's tick number.
+        """
+        u = uniforms(self._act_key, agent_id, tick, 2)
+        q = self.q_values(obs)
+        best = q.argmax(axis=1)
+        bits = mask_bits(mask)
+        masked = ((bits >> best) & 1) == 0  # [P] the best action is illegal
+        greedy = np.where(mask, q, -np.inf).argmax(axis=1) if masked.any() else best
+        action = explore(greedy, bits, self.epsilon(), u)
+        scripted = np.flatnonzero(self.kind > DQN)
+        if len(scripted):
+            action[scripted] = decide(
+                self.kind[scripted] - 1, obs[scripted], mask[scripted], regime[scripted], u[scripted]
+            )
+        action[~living] = 0
+        seats = np.flatnonzero(living)
+        self.vitals.acted(seats, action[seats], masked[seats] & (self.kind[seats] == DQN))
+        self.age_ticks += living
+        return action
+
+    def remember(
+        self,
+        living: np.ndarray,
+        obs: np.ndarray,
+        mask: np.ndarray,
+        actions: np.ndarray,
+        reward: np.ndarray,
+        done: np.ndarray,
+    ) -> None:
+        """Store (obs_t, mask_t, a_t, r_t+1, done_t+1) of the living learners; all [P,...].
+
+        obs and mask are what `act` saw in this tick, reward [P] and done [P] bool what came of it.
+        """
+        learners = living & (self.kind == DQN)
+        self.replay.add(learners, obs, mask_bits(mask), actions, reward, done)
+
+    def learn(self, agent_id: np.ndarray, tick: int, living: np.ndarray) -> int:
+        """Update every living learner with enough experience; return the number of agent updates."""
+        config = self.config
+        if tick % config.update_every:
+            return 0
+        ready = living & (self.kind == DQN) & (self.replay.filled >= self._start)  # [P]
+        seats = np.flatnonzero(ready)
+        if not len(seats):
+            return 0
+        rates = Rates(
+            self.genes[:, genome.LEARNING_RATE].astype(np.float32), self.genes[:, genome.TAU].astype(np.float32)
+        )
+        size = config.batch
+        u = uniforms(self._replay_key, agent_id[seats], tick, size * config.updates_per_phase)
+        gamma = self.genes[seats, genome.GAMMA]
+        total = 0
+        for phase in range(config.updates_per_phase):
+            draw = u[:, phase * size : (phase + 1) * size]
+            batch = self.replay.sample(draw, config.n_step, gamma, seats)
+            stats = self._update(batch, rates, ready)
+            self.vitals.learned(stats)
+            total += int(stats.updated.sum())
+        return total
+
+    def _update(self, batch: Batch, rates: Rates, ready: np.ndarray) -> LearnStats:
+        return learn_step(self.brains, batch, rates, ready, self.config)
+
+    def end_round(self) -> dict[str, np.ndarray]:
+        """Return the vital signs of the round, [P] each (see `Vitals.summary`), and begin the next.
+
+        Further: weight_change, |weights - birth weights| / |birth weights|; target_gap, |weights - target|
+        / |weights|; replay_fill, share of the ring in use; epsilon. NaN for seats without a network.
+        """
+        signs = self.vitals.summary()
+        learner = self.kind == DQN
+        signs["weight_change"] = np.where(learner, _relative(self.brains.params, self.brains.birth_params), np.nan)
+        signs["target_gap"] = np.where(learner, _relative(self.brains.target, self.brains.params), np.nan)
+        signs["replay_fill"] = np.where(learner, self.replay.filled / self.replay.capacity, np.nan)
+        signs["epsilon"] = np.where(learner, self.epsilon(), np.nan)
+        self.vitals.reset()
+        return signs
+
+    def new_founder(self, seat: int, agent_id: int, kind: int = DQN) -> None:
+        """Seat a founder: genome around the typical values, fresh weights if it learns."""
+        self.clear_seat(seat)
+        self.kind[seat] = kind
+        self.genes[seat] = genome.founder_genes(self.genome_config, self.seed, agent_id)
+        if kind == DQN:
+            brain.init_founder(self.brains, seat, self.seed, agent_id)
+
+    def new_heir(
+        self,
+        seat: int,
+        agent_id: int,
+        parent_seat: int,
+        mode: Inheritance,
+        weight_mutation: float = 0.0,
+        inherit_moments: bool = True,
+        inherit_replay: float = 0.25,
+    ) -> None:
+        """Seat a child: a mutated genome, and by `mode` what the parent's mind leaves it.
+
+        darwinian: fresh weights. baldwinian: the parent's birth weights. lamarckian: its present weights
+        and its clock of exploration; with inherit_moments also Adam's moments and step count, and the
+        newest `inherit_replay` x capacity rows of its replay. Inherited weights get the noise of
+        `brains.mutated_weights`; the target network starts as a copy of the child's own weights.
+        """
+        self.clear_seat(seat)
+        self.kind[seat] = self.kind[parent_seat]
+        self.genes[seat] = genome.mutate(self.genes[parent_seat], self.genome_config, self.seed, agent_id)
+        if self.kind[seat] != DQN:
+            return
+        if mode == "darwinian":
+            brain.init_founder(self.brains, seat, self.seed, agent_id)
+            return
+        source = self.brains.params if mode == "lamarckian" else self.brains.birth_params
+        weights = source[parent_seat].cpu().numpy()
+        child = brain.mutated_weights(self.brains.layout, weights, weight_mutation, self.seed, agent_id)
+        brain.be_born(self.brains, seat, child)
+        if mode == "lamarckian":
+            self.age_ticks[seat] = self.age_ticks[parent_seat]
+            if inherit_moments:
+                brain.copy_optimiser(self.brains, parent_seat, seat)
+            self.replay.copy_newest(parent_seat, seat, int(inherit_replay * self.replay.capacity))
+
+    def clear_seat(self, seat: int) -> None:
+        """Empty one seat; nothing of the former occupant stays."""
+        self.kind[seat] = EMPTY_MIND
+        self.genes[seat] = 0.0
+        self.age_ticks[seat] = 0
+        brain.clear_seat(self.brains, seat)
+        self.replay.clear_seat(seat)
+        self.vitals.clear_seat(seat)
+
+    def state_arrays(self) -> dict[str, np.ndarray]:
+        """Return everything that a checkpoint needs, by name; on a CPU views, not copies."""
+        state: dict[str, np.ndarray] = {f"minds.{name}": getattr(self, name) for name in _OWN_ARRAYS}
+        state |= {f"brains.{name}": value for name, value in self.brains.arrays().items()}
+        return state | arrays.dump("replay", self.replay) | arrays.dump("vitals", self.vitals)
+
+    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
+        """Copy the arrays of `state_arrays` back. Raises StoreError when one is missing or does not fit."""
+        for name in _OWN_ARRAYS:
+            target: np.ndarray = getattr(self, name)
+            value = saved.get(f"minds.{name}")
+            if value is None or value.shape != target.shape or value.dtype != target.dtype:
+                raise StoreError(f"checkpoint: minds.{name} is missing or misshapen; the file is from another build")
+            target[...] = value
+        prefix = "brains."
+        self.brains.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
+        arrays.restore("replay", self.replay, saved)
+        arrays.restore("vitals", self.vitals, saved)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 hex of weights, targets, moments and step counts."""
+        state = self.brains.arrays()
+        return arrays.fingerprint({name: state[name] for name in ("params", "target", "moment1", "moment2", "steps")})
+
+    def weights_sha256(self, seat: int) -> str:
+        """Return the SHA-256 hex of one seat's online weights, little-endian float32."""
+        return brain.weights_sha256(self.brains, seat)
+
+
+def _relative(flat: torch.Tensor, reference: torch.Tensor) -> np.ndarray:
+    """Return |flat - reference| / |reference| by row, [P] f64."""
+    change = torch.linalg.vector_norm(flat - reference, dim=1)
+    size = torch.linalg.vector_norm(reference, dim=1)
+    ratio: np.ndarray = (change / size.clamp(min=1e-12)).double().cpu().numpy()
+    return ratio

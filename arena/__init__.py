@@ -1,0 +1,1 @@
+"""The world: price formation, bodies, senses. Knows nothing of learning or ancestry."""

@@ -1,0 +1,1 @@
+"""Bodies: accounts, orders, scars, life and death, as plain arrays over seats."""

@@ -1,0 +1,1 @@
+"""Price formation: call-auction clearing, background price sources, recorded tapes."""

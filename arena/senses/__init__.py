@@ -1,0 +1,1 @@
+"""What an agent perceives: indicators of the market, and its own body."""

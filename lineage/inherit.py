@@ -1,0 +1,170 @@
+"""Who comes into the world, and with what: founders, heirs, immigrants.
+
+A child gets its parent's genome, mutated; a share of its damage; its endowment, paid by the parent in cash;
+and, by the one switch `lineage.inheritance`, nothing of its mind, its birth weights or its learned weights.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from agents.genome import GENES
+from agents.mind import DQN, Minds, kind_of
+from agents.scripted import STRATEGIES
+from arena import rng
+from arena.body import lifecycle
+from lineage.record.events import Birth, Event
+
+if TYPE_CHECKING:
+    from lineage.world import World
+
+
+def cents(cash: float) -> int:
+    """Return cash units as integer cents, the only money that enters a hash."""
+    return int(round(float(cash) * 100.0))
+
+
+def kind_name(minds: Minds, seat: int) -> str:
+    """Return "dqn" or the name of the scripted strategy in a seat."""
+    kind = int(minds.kind[seat])
+    return "dqn" if kind == DQN else STRATEGIES[kind - 1]
+
+
+def genes_of(minds: Minds, seat: int) -> dict[str, float]:
+    """Return the genome of a seat by name."""
+    return dict(zip(GENES, minds.genes[seat].tolist(), strict=True))
+
+
+def found(world: "World") -> None:
+    """Seat the founders of every market: scripted strategies first, learners in the other seats."""
+    config = world.config
+    kinds = [name for name in STRATEGIES for _ in range(getattr(config.population, name))]
+    founders = max(len(kinds), math.floor(config.life.founders_fraction * config.arena.seats + 1e-9))
+    for market in range(config.arena.markets):
+        for offset in range(founders):
+            kind = kinds[offset] if offset < len(kinds) else "dqn"
+            _arrive(world, market * config.arena.seats + offset, kind, "founder")
+
+
+def _arrive(world: "World", seat: int, kind: str, inheritance: str) -> int:
+    """Seat an agent without a parent and return its id."""
+    agent_id = world.take_id()
+    world.minds.new_founder(seat, agent_id, kind_of(kind))
+    _incarnate(world, seat, agent_id, None, inheritance, world.config.life.founder_apprentice_rounds, birthmark=0)
+    return agent_id
+
+
+def _incarnate(
+    world: "World", seat: int, agent_id: int, parent: int | None, inheritance: str, apprentice: int, *, birthmark: int
+) -> None:
+    """Give a mind that already sits in `seat` its body, its record and its view."""
+    genes, mind = genes_of(world.minds, seat), kind_name(world.minds, seat)
+    learns = mind == "dqn"
+    apprentice = apprentice if learns else 0
+    lifecycle.seat_newborn(
+        world.bodies,
+        seat,
+        agent_id,
+        endowment=world.config.body.endowment,
+        birthmark=birthmark,
+        apprentice_rounds=apprentice,
+        birth_round=world.round,
+        genes=lifecycle.BodyGenes(
+            genes["position_scale"],
+            genes["stop_atr"],
+            (genes["drawdown_weight"], genes["scar_weight"], genes["ruin_weight"]),
+        ),
+    )
+    world.register_birth(
+        Birth(
+            agent_id=agent_id,
+            parent_id=parent,
+            market=seat // world.config.arena.seats,
+            seat=seat,
+            tick=world.tick,
+            mind=mind,
+            inheritance=inheritance,
+            endowment_cents=cents(world.config.body.endowment),
+            birthmark=birthmark,
+            apprentice_rounds=apprentice,
+            genes=genes,
+            weights_sha256=world.minds.weights_sha256(seat) if learns else "",
+        )
+    )
+
+
+def breed(world: "World") -> None:
+    """Let this round's fit parents have a child each, richest first, while seats are free."""
+    config, bodies = world.config, world.bodies
+    for parent in lifecycle.eligible_parents(bodies, world.round, config.life, config.body):
+        seat = _nursery(world, parent)
+        if seat is None:
+            continue
+        parent_id = int(bodies.agent_id[parent])
+        child_id = world.take_id()
+        market = seat // config.arena.seats
+        payload: dict[str, int | str] = {
+            "child": child_id,
+            "child_market": market,
+            "endowment_cents": cents(config.body.endowment),
+            "equity_before_cents": cents(bodies.equity[parent]),
+            "cash_before_cents": cents(bodies.cash[parent]),
+        }
+        lifecycle.pay_endowment(bodies, world.accounts, parent, market, config.body.endowment)
+        bodies.next_birth_round[parent] = world.round + config.life.spawn_cooldown_rounds
+        world.emit(Event("spawn", parent_id, world.tick, payload))
+        inheritance = config.lineage
+        world.minds.new_heir(
+            seat,
+            child_id,
+            parent,
+            inheritance.inheritance,
+            weight_mutation=inheritance.weight_mutation,
+            inherit_moments=inheritance.inherit_moments,
+            inherit_replay=inheritance.inherit_replay,
+        )
+        birthmark = lifecycle.birthmark_of(bodies, parent, config.scars)
+        rounds = config.life.heir_apprentice_rounds
+        _incarnate(world, seat, child_id, parent_id, inheritance.inheritance, rounds, birthmark=birthmark)
+
+
+def _nursery(world: "World", parent: int) -> int | None:
+    """Return the seat for a child: in the parent's market, or, by dispersal, in another."""
+    seats, markets = world.config.arena.seats, world.config.arena.markets
+    home = parent // seats
+    ids = world.bodies.agent_id[parent : parent + 1]
+    chance, where = rng.uniforms(world.keys["dispersal"], ids, world.round, 2)[0]
+    if markets > 1 and chance < world.config.life.dispersal:
+        away = (home + 1 + int(where * (markets - 1))) % markets
+        return lifecycle.free_seat(world.bodies, away, seats)
+    return lifecycle.free_seat(world.bodies, home, seats)
+
+
+def immigrate(world: "World") -> None:
+    """Let immigrants take free seats: the estate pays, or the patron where the scenario allows it."""
+    config, accounts = world.config, world.accounts
+    endowment = config.body.endowment
+    chances = rng.uniforms(world.keys["immigration"], np.arange(config.arena.markets), world.round, 1)[:, 0]
+    for market in range(config.arena.markets):
+        arrivals = int(math.floor(config.life.immigration_per_round + chances[market]))
+        for _ in range(arrivals):
+            seat = lifecycle.free_seat(world.bodies, market, config.arena.seats)
+            estate_can = bool(accounts.estate[market] >= endowment)
+            if seat is None or not (estate_can or config.life.patron):
+                break
+            payer = "estate" if estate_can else "patron"
+            if estate_can:
+                accounts.estate[market] -= endowment
+                world.flows["flow_immigration"][market] += endowment
+            else:
+                accounts.patron[market] += endowment
+                world.flows["flow_patron"][market] += endowment
+            payload: dict[str, int | str] = {
+                "child": world.next_agent_id,
+                "payer": payer,
+                "market": market,
+                "endowment_cents": cents(endowment),
+            }
+            world.emit(Event("immigration", None, world.tick, payload))
+            _arrive(world, seat, "dqn", "immigrant")

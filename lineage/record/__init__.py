@@ -1,0 +1,1 @@
+"""History: events, hash chains, the Merkle tree, the store, checkpoints, verification."""

@@ -1,0 +1,57 @@
+"""Who descends from whom: founder, depth and a jump pointer for everybody ever born."""
+
+from array import array
+from typing import NamedTuple
+
+from arena.errors import InvariantError
+
+
+class Kin(NamedTuple):
+    """Place of one agent in its tree."""
+
+    founder: int  # agent_id of the root of its tree, itself for a founder
+    depth: int  # births between the founder and the agent
+    jump: int  # an ancestor for O(log depth) walks; a founder points to itself
+
+
+class Family:
+    """Parentage of all agents 1, 2, 3... in birth order; 24 bytes an agent.
+
+    Jump pointers are skew-binary (Myers 1983, "An applicative random-access stack"): the jumps of
+    a line of depth d reach any ancestor in O(log d) steps, and a birth costs O(1).
+    """
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._founder = array("q", [0])  # index = agent_id; 0 is nobody
+        self._depth = array("q", [0])
+        self._jump = array("q", [0])
+
+    def __len__(self) -> int:
+        """Return how many agents were ever born; also the newest agent_id."""
+        return len(self._depth) - 1
+
+    def __getitem__(self, agent_id: int) -> Kin:
+        """Return the place of an agent. Raises InvariantError when it was never born."""
+        if not 1 <= agent_id <= len(self):
+            raise InvariantError(f"agent {agent_id} was never born; the newest is {len(self)}")
+        return Kin(self._founder[agent_id], self._depth[agent_id], self._jump[agent_id])
+
+    def add(self, agent_id: int, parent_id: int | None) -> Kin:
+        """Record one birth and return the child's place; ids count up without a gap.
+
+        Raises InvariantError when the id is not the next one or the parent was never born.
+        """
+        if agent_id != len(self) + 1:
+            raise InvariantError(f"agent {agent_id} is born out of order; the next id is {len(self) + 1}")
+        if parent_id is None:
+            kin = Kin(agent_id, 0, agent_id)
+        else:
+            parent = self[parent_id]
+            skip = self[parent.jump]
+            balanced = parent.depth - skip.depth == skip.depth - self[skip.jump].depth
+            kin = Kin(parent.founder, parent.depth + 1, skip.jump if balanced else parent_id)
+        self._founder.append(kin.founder)
+        self._depth.append(kin.depth)
+        self._jump.append(kin.jump)
+        return kin

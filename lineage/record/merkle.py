@@ -1,0 +1,161 @@
+"""The Merkle tree of RFC 9162 (and RFC 6962) over leaf hashes that somebody else computed.
+
+leaf = SHA-256(0x00 || data), node = SHA-256(0x01 || left || right), the empty root is SHA-256("").
+Hashes are 32 raw bytes here; hex lives in the database and in payloads.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+
+EMPTY_ROOT = hashlib.sha256(b"").digest()
+
+
+def leaf_hash(data: bytes) -> bytes:
+    """Return the hash of a leaf (RFC 9162, section 2.1.1)."""
+    return hashlib.sha256(b"\x00" + data).digest()
+
+
+def node_hash(left: bytes, right: bytes) -> bytes:
+    """Return the hash of an inner node (RFC 9162, section 2.1.1)."""
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+class CompactRange:
+    """The right-hand edge of a growing tree: append in amortised O(1), root in O(log n)."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._size = 0
+        self._peaks: list[bytes] = []  # roots of the perfect subtrees, largest first
+
+    @property
+    def size(self) -> int:
+        """Return the number of leaves so far."""
+        return self._size
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash (32 bytes)."""
+        node, size = leaf, self._size
+        while size & 1:
+            node = node_hash(self._peaks.pop(), node)
+            size >>= 1
+        self._peaks.append(node)
+        self._size += 1
+
+    def root(self) -> bytes:
+        """Return the root over all leaves so far; SHA-256("") when there are none."""
+        if not self._peaks:
+            return EMPTY_ROOT
+        node = self._peaks[-1]
+        for peak in reversed(self._peaks[:-1]):
+            node = node_hash(peak, node)
+        return node
+
+
+def root_of(leaves: Iterable[bytes]) -> bytes:
+    """Return the root over `leaves` (leaf hashes, 32 bytes each)."""
+    tree = CompactRange()
+    for leaf in leaves:
+        tree.append(leaf)
+    return tree.root()
+
+
+def _split(size: int) -> int:
+    """Largest power of two below `size`, for size >= 2."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+    """Return the audit path of leaf `index` (RFC 9162, section 2.1.3.1). Raises IndexError."""
+    if not 0 <= index < len(leaves):
+        raise IndexError(f"leaf {index} is not among {len(leaves)} leaves")
+    path: list[bytes] = []
+    low, high = 0, len(leaves)
+    while high - low > 1:
+        middle = low + _split(high - low)
+        if index < middle:
+            path.append(root_of(leaves[middle:high]))
+            high = middle
+        else:
+            path.append(root_of(leaves[low:middle]))
+            low = middle
+    path.reverse()
+    return path
+
+
+def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Return the root that an audit path leads to, None when the path has the wrong length.
+
+    RFC 9162, section 2.1.3.2. Whoever keeps a checkpoint compares the result with its root.
+    """
+    if not 0 <= index < size:
+        return None
+    node, inner, last = leaf, index, size - 1
+    for sibling in path:
+        if last == 0:
+            return None
+        if inner & 1 or inner == last:
+            node = node_hash(sibling, node)
+            while not inner & 1 and inner:
+                inner >>= 1
+                last >>= 1
+        else:
+            node = node_hash(node, sibling)
+        inner >>= 1
+        last >>= 1
+    return node if last == 0 else None
+
+
+def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
+    """Return the proof that the tree of the first `old_size` leaves is a prefix (section 2.1.4.1)."""
+    if not 0 <= old_size <= len(leaves):
+        raise IndexError(f"size {old_size} is not within {len(leaves)} leaves")
+    proof: list[bytes] = []
+    if old_size in (0, len(leaves)):
+        return proof
+    low, high, whole = 0, len(leaves), True
+    while old_size != high:
+        middle = low + _split(high - low)
+        if old_size <= middle:
+            proof.append(root_of(leaves[middle:high]))
+            high = middle
+        else:
+            proof.append(root_of(leaves[low:middle]))
+            low, whole = middle, False
+    if not whole:
+        proof.append(root_of(leaves[low:high]))
+    proof.reverse()
+    return proof
+
+
+def is_consistent(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:
+    """Return whether `proof` shows that the old tree is a prefix of the new one (section 2.1.4.2)."""
+    if not 0 <= old_size <= size:
+        return False
+    if old_size == size:
+        return not proof and old_root == root
+    if old_size == 0:
+        return not proof and old_root == EMPTY_ROOT
+    path = list(proof)
+    if old_size & (old_size - 1) == 0:
+        path.insert(0, old_root)  # a perfect subtree is its own first node
+    if not path:
+        return False
+    inner, last = old_size - 1, size - 1
+    while inner & 1:
+        inner >>= 1
+        last >>= 1
+    old_node = new_node = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if inner & 1 or inner == last:
+            old_node, new_node = node_hash(sibling, old_node), node_hash(sibling, new_node)
+            while not inner & 1 and inner:
+                inner >>= 1
+                last >>= 1
+        else:
+            new_node = node_hash(new_node, sibling)
+        inner >>= 1
+        last >>= 1
+    return last == 0 and old_node == old_root and new_node == root

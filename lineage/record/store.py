@@ -1,0 +1,223 @@
+"""The only writer of a run's database: one transaction a round, and nothing is ever changed."""
+
+import contextlib
+import dataclasses
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from arena.errors import ConfigError, EnvironmentFault, StoreError
+from lineage.record.checkpoint import CheckpointFile
+from lineage.record.digests import canonical, rows_of, sha256_text
+from lineage.record.events import SealedEvent
+from lineage.record.genesis import RunRow
+from lineage.record.provenance import Session
+from lineage.record.schema import check_file, check_identity, migrate, named_error, store_errors
+from lineage.record.sealed import SealedClose, SealedRound
+
+FILE_NAME = "run.sqlite"
+"""Name of the database inside a run's directory."""
+
+_RUN = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)"
+_AGENT = "INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_GENE = "INSERT INTO gene VALUES (?, ?, ?)"
+_ROUND = "INSERT INTO round VALUES (?, ?, ?, ?, ?, ?, ?)"
+_EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_BAR = "INSERT INTO bar VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_MARKET = "INSERT INTO market_round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SEAT = (
+    "INSERT INTO agent_round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?)"
+_SESSION = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def checkpoint_hash(round_index: int, file: str, sha256: str, head: str, before: str) -> str:
+    """Return a checkpoint row's self_hash; `before` is that of the row before, "" for the first."""
+    row = {"before": before, "file": file, "head": head, "round": round_index, "sha256": sha256}
+    return sha256_text(canonical(row, "checkpoint"))
+
+
+def _event_rows(events: list[SealedEvent]) -> list[tuple[int | str | None, ...]]:
+    return [
+        (e.event_id, e.round, e.agent_id, e.seq, e.tick, e.kind, e.payload, e.prev_hash, e.hash) for e in events
+    ]
+
+
+class Store:
+    """An open history that one process appends to."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Take over an open connection; use `create` or `open_writer`."""
+        self.path = path
+        self.connection = connection
+
+    @classmethod
+    def create(cls, path: Path, run: RunRow) -> "Store":
+        """Create the database of a new run and write its row; nothing is left behind on failure.
+
+        Raises ConfigError when the file exists, EnvironmentFault when it cannot be written.
+        """
+        if path.exists():
+            raise ConfigError(f"{path}: a run is recorded here already; resume it or choose another directory")
+        if not -(2**63) <= run.seed < 2**63:
+            raise ConfigError(f"seed: {run.seed} does not fit 64 bits; choose a smaller one")
+        store: Store | None = None
+        try:
+            store = cls(path, _connect(path))
+            with store._transaction("create the run"):
+                store.connection.execute(_RUN, dataclasses.astuple(run))
+        except BaseException:
+            if store is not None:
+                store.abandon()
+            for suffix in ("", "-wal", "-shm", "-journal"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            raise
+        return store
+
+    @classmethod
+    def open_writer(cls, path: Path) -> "Store":
+        """Open an existing run for appending.
+
+        Raises StoreError for a missing, foreign or damaged file, SchemaVersionError for a newer
+        schema, EnvironmentFault when the machine stands in the way.
+        """
+        check_file(path)
+        store = cls(path, _connect(path))
+        try:
+            with store_errors(path, "open for writing"):
+                (runs,) = store.connection.execute("SELECT count(*) FROM run").fetchone()
+                if runs != 1:
+                    raise StoreError(f"{path}: table run holds {runs} rows, not 1; start the run again elsewhere")
+        except BaseException:
+            store.connection.close()
+            raise
+        return store
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[None]:
+        """All or nothing; SQLite's errors come out as ours."""
+        try:
+            self.connection.execute("BEGIN IMMEDIATE")
+            yield
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            with contextlib.suppress(sqlite3.Error):
+                if self.connection.in_transaction:
+                    self.connection.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise named_error(error, self.path, doing) from error
+            raise
+
+    def commit_round(self, sealed: SealedRound, checkpoint: CheckpointFile | None = None) -> None:
+        """Write one round, and the checkpoint taken at its end, in one transaction."""
+        span = (sealed.round, sealed.first_tick, sealed.last_tick, sealed.first_event_id, len(sealed.events))
+        with self._transaction(f"write round {sealed.round}"):
+            run = self.connection.executemany
+            self.connection.execute(_ROUND, (*span, sealed.root, sealed.head))
+            run(_AGENT, [dataclasses.astuple(row) for row in sealed.agents])
+            run(_GENE, sealed.genes)
+            run(_EVENT, _event_rows(sealed.events))
+            run(_BAR, rows_of(sealed.bars))
+            run(_MARKET, [(sealed.round, *row) for row in rows_of(sealed.markets)])
+            run(_SEAT, [(sealed.round, *row) for row in rows_of(sealed.seats)])
+            if checkpoint is not None:
+                self._insert_checkpoint(checkpoint)
+
+    def commit_closed(self, sealed: SealedClose) -> None:
+        """Write the end of the run."""
+        with self._transaction("close the run"):
+            self.connection.executemany(_EVENT, _event_rows(sealed.events))
+
+    def record_checkpoint(self, checkpoint: CheckpointFile) -> None:
+        """Note a checkpoint of a round that is already written; the same one twice is no error.
+
+        Raises StoreError when another file is noted for that round, or a newer round has one.
+        """
+        with self._transaction(f"note the checkpoint of round {checkpoint.round}"):
+            self._insert_checkpoint(checkpoint)
+
+    def _insert_checkpoint(self, checkpoint: CheckpointFile) -> None:
+        place = f"{self.path}: checkpoint of round {checkpoint.round}"
+        head = self.stored_head(checkpoint.round)
+        if head is None:
+            raise StoreError(f"{place}: the round itself is not recorded; write it first")
+        noted = self.connection.execute("SELECT round, sha256, self_hash FROM checkpoint ORDER BY round").fetchall()
+        if any(row[:2] == (checkpoint.round, checkpoint.sha256) for row in noted):
+            return
+        if noted and noted[-1][0] >= checkpoint.round:
+            raise StoreError(f"{place}: another one is noted for round {noted[-1][0]}; run verify on this directory")
+        before = noted[-1][2] if noted else ""
+        values = (checkpoint.round, checkpoint.file, checkpoint.sha256, head)
+        self.connection.execute(_CHECKPOINT, (*values, checkpoint_hash(*values, before)))
+
+    def record_session(self, session: Session) -> int:
+        """Write down that a process works on this run; returns the session's number, from 1."""
+        with self._transaction("note the session"):
+            (number,) = self.connection.execute("SELECT coalesce(max(session_id), 0) + 1 FROM session").fetchone()
+            self.connection.execute(_SESSION, (number, *dataclasses.astuple(session), session.self_hash(number)))
+        return int(number)
+
+    def run_row(self) -> RunRow:
+        """Return the run's row."""
+        with store_errors(self.path, "read the run's row"):
+            return RunRow(*self.connection.execute("SELECT * FROM run").fetchone())
+
+    def stored_head(self, round_index: int) -> str | None:
+        """Return the head (hex) that a round ended with, None when it is not recorded."""
+        with store_errors(self.path, "read a head"):
+            row = self.connection.execute("SELECT head FROM round WHERE round = ?", (round_index,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def last_round(self) -> int:
+        """Return the newest recorded round, -1 when there is none."""
+        with store_errors(self.path, "read the newest round"):
+            return int(self.connection.execute("SELECT coalesce(max(round), -1) FROM round").fetchone()[0])
+
+    def is_closed(self) -> bool:
+        """Return whether the run has ended."""
+        with store_errors(self.path, "read the end"):
+            return self.connection.execute("SELECT 1 FROM event WHERE kind = 'closed'").fetchone() is not None
+
+    def checkpoints(self) -> list[CheckpointFile]:
+        """Return the noted checkpoints, newest first; their files may be gone."""
+        with store_errors(self.path, "read the checkpoints"):
+            rows = self.connection.execute("SELECT round, file, sha256 FROM checkpoint ORDER BY round DESC").fetchall()
+        return [CheckpointFile(*row) for row in rows]
+
+    def close(self) -> None:
+        """Gather statistics, fold the write-ahead log into the file, and let go of it."""
+        try:
+            with store_errors(self.path, "close"):
+                self.connection.execute("ANALYZE")
+                self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        finally:
+            self.connection.close()
+
+    def abandon(self) -> None:
+        """Let go of the file without another write, after a fault."""
+        with contextlib.suppress(sqlite3.Error):
+            self.connection.close()
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """Open for writing, new files with the newest schema; close again on any refusal."""
+    fresh = not path.exists()
+    with store_errors(path, "open for writing"):
+        try:
+            connection = sqlite3.connect(path, timeout=10.0, isolation_level=None)
+        except sqlite3.OperationalError as error:
+            raise EnvironmentFault(f"{path}: {error}; check the directory and its permissions") from error
+        try:
+            if not fresh:
+                check_identity(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA trusted_schema = OFF")
+            migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
+    return connection

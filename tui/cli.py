@@ -1,0 +1,232 @@
+"""The command line. Only click is imported here; every command imports what it needs when it runs.
+
+stdout is data, stderr is narration (tui/diagnostics.py); each command takes --json where it prints data.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from tui import packages
+
+PROGRAM = packages.DISTRIBUTION
+MAX_SEED = 2**63 - 1  # SQLite's largest integer
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+DIRECTORY = click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+THREADS = click.option(
+    "--threads", type=click.IntRange(1, 256), envvar="LINEAGE_ARENA_THREADS",
+    help="CPU threads; one is the default and the only count that results are compared with.",
+)  # fmt: skip
+DEVICE = click.option(
+    "--device", type=click.Choice(["cpu", "cuda"]), envvar="LINEAGE_ARENA_DEVICE",
+    help="Where the networks live; cpu is the default.",
+)  # fmt: skip
+
+
+def settings_options(command: F) -> F:
+    """Add SCENARIO, --config and --set to a command."""
+    command = click.option(
+        "--set", "assignments", multiple=True, metavar="KEY=VALUE",
+        help="Change one value, e.g. --set market.drift=0.002; may be repeated.",
+    )(command)  # fmt: skip
+    command = click.option(
+        "--config", "file", type=click.Path(path_type=Path), metavar="FILE", help="A TOML file over the scenario."
+    )(command)
+    return click.argument("scenario", required=False)(command)
+
+
+class Commands(click.Group):
+    """A group that lists its commands in the order of their definition and names the nearest of a wrong one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in order of definition."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or fail with the nearest name."""
+        if args and not args[0].startswith("-") and args[0] not in self.commands:
+            from lineage.settings_text import nearest
+
+            ctx.fail(f"No such command {args[0]!r}; {nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.pass_context
+def cli(ctx: click.Context) -> int:
+    """A population of trading agents with one life each: scars, inheritance, a history that cannot be edited unseen.
+
+    Without a command: watch the default scenario live.
+    """
+    return int(ctx.invoke(run, live=True)) if ctx.invoked_subcommand is None else 0
+
+
+@cli.command()
+@settings_options
+@click.option("--rounds", type=int, help="Length of the run.")
+@click.option("--seed", type=click.IntRange(0, MAX_SEED), default=1, show_default=True, envvar="LINEAGE_ARENA_SEED")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Run directory; must not hold a run yet.")
+@click.option("--market", metavar="SOURCE", help="Price source: franke_westerhoff, gbm (or give --tape).")
+@click.option("--tape", type=click.Path(path_type=Path), metavar="FILE", help="Recorded bars (CSV) as the market.")
+@click.option("--skip-bad", is_flag=True, help="Drop and count bad rows of the tape instead of stopping.")
+@THREADS
+@DEVICE
+@JSON_FLAG
+@click.option("--live", is_flag=True, help="Watch it in the terminal.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def run(**given: Any) -> int:
+    """Run a scenario (default, small, crowd, ...) into a new directory."""
+    from tui.running import RunRequest, start_run
+
+    return start_run(RunRequest(**given))
+
+
+@cli.command()
+@DIRECTORY
+@THREADS
+@DEVICE
+@JSON_FLAG
+@click.option("--live", is_flag=True, help="Watch it in the terminal.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+def resume(**given: Any) -> int:
+    """Continue an interrupted run; what is already recorded has to come out identical."""
+    from tui.running import resume_run
+
+    return resume_run(**given)
+
+
+@cli.command()
+@DIRECTORY
+@click.option("--replay", is_flag=True, help="Also run everything again from the seed and compare.")
+@click.option("--checkpoint", metavar="LINE", help="A checkpoint line that you kept elsewhere.")
+@click.option("--head", metavar="HEX", help="The head of the ledger that you kept elsewhere.")
+@JSON_FLAG
+def verify(directory: Path, replay: bool, checkpoint: str | None, head: str | None, as_json: bool) -> int:
+    """Check that nobody changed a run's history. Exit code 4 if somebody did."""
+    from tui.verifying import verify_run
+
+    return verify_run(directory, replay=replay, checkpoint=checkpoint, head=head, as_json=as_json)
+
+
+@cli.group(cls=Commands, no_args_is_help=False)
+def config() -> None:
+    """Show, write and list configurations."""
+
+
+@config.command("show")
+@settings_options
+@JSON_FLAG
+def config_show(scenario: str | None, file: Path | None, assignments: tuple[str, ...], as_json: bool) -> int:
+    """Print the resolved configuration; a comment names where each value that is no default came from."""
+    import json
+
+    from lineage import settings, settings_text
+    from lineage.config import to_plain
+    from tui.diagnostics import emit
+
+    loaded = settings.load(scenario, file=file, assignments=assignments)
+    if as_json:
+        emit(json.dumps({"config": to_plain(loaded.config), "origins": loaded.origins}, indent=2))
+    else:
+        emit(settings_text.to_toml(loaded.config, notes=loaded.origins).rstrip("\n"))
+    return 0
+
+
+@config.command("init")
+@settings_options
+@click.option("--out", type=click.Path(path_type=Path), default=Path("arena.toml"), show_default=True, metavar="FILE")
+def config_init(scenario: str | None, file: Path | None, assignments: tuple[str, ...], out: Path) -> int:
+    """Write a commented configuration file to start from; never overwrites."""
+    from arena.errors import ConfigError
+    from lineage import settings, settings_text
+    from tui.diagnostics import say
+
+    text = settings_text.to_toml(
+        settings.load(scenario, file=file, assignments=assignments, environment={}).config, explain=True
+    )
+    try:
+        with out.open("x", encoding="utf-8") as target:
+            target.write(text)
+    except FileExistsError:
+        raise ConfigError(f"--out {out}: exists already; choose another name") from None
+    say(f"wrote {out}; use it with: {PROGRAM} run --config {out}")
+    return 0
+
+
+@config.command("schema")
+def config_schema() -> int:
+    """Print the JSON schema of configuration files."""
+    import json
+
+    from lineage.settings_text import json_schema
+    from tui.diagnostics import emit
+
+    emit(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+@config.command("list")
+@JSON_FLAG
+def config_list(as_json: bool) -> int:
+    """List the built-in scenarios."""
+    import json
+
+    from lineage.scenarios import scenario_names, scenario_summary
+    from tui.diagnostics import emit
+
+    summaries = {name: scenario_summary(name) for name in scenario_names()}
+    if as_json:
+        emit(json.dumps(summaries, indent=2))
+    else:
+        for name, summary in summaries.items():
+            emit(f"{name:<10} {summary}")
+    return 0
+
+
+@cli.command()
+@JSON_FLAG
+def doctor(as_json: bool) -> int:
+    """Check this machine: versions, package names, disk, threads. Exit code 5 if something is in the way."""
+    from tui.doctor import report
+
+    return report(as_json=as_json)
+
+
+@cli.command()
+@JSON_FLAG
+def version(as_json: bool) -> int:
+    """Print the version."""
+    import json
+
+    import lineage
+    from tui.diagnostics import emit
+
+    emit(json.dumps({"version": lineage.__version__}) if as_json else f"{PROGRAM} {lineage.__version__}")
+    return 0
+
+
+def invoke(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; nothing but SystemExit-free values comes back."""
+    if conflict := packages.find_conflict():
+        print(f"error: {conflict}", file=sys.stderr)
+        return 5
+    from tui.diagnostics import guarded
+
+    return guarded(lambda: cli.main(args=arguments, prog_name=PROGRAM, standalone_mode=False))
+
+
+def main() -> None:
+    """Entry point of the installed script."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+if __name__ == "__main__":
+    main()
