@@ -75,9 +75,7 @@ class Arena:
             self.senses.update(bars)
             self.warm_up_bars.append(bars)
         self.last_bars = self.warm_up_bars[-1]
-        accounting.open_accounts(
-            self.accounts, self.seats, self.config.body.endowment, float(self.config.market.start_price)
-        )
+        accounting.open_accounts(self.accounts, self.seats, self.config.body.endowment, self.senses.close)
         return self.warm_up_bars
 
     def per_seat(self, per_market: np.ndarray) -> np.ndarray:

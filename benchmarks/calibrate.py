@@ -26,12 +26,12 @@ def play(task: tuple[str, list[str], int, int]) -> dict[str, Any]:
     """Play one seed and return its series (one entry every 50 rounds) and its totals."""
     import torch
 
-    from lineage.settings import load_config
+    from lineage.settings import load
     from lineage.world import World
 
     torch.set_num_threads(1)
     scenario, overrides, rounds, seed = task
-    config = load_config(scenario, overrides=[*overrides, f"rounds={rounds}"]).config
+    config = load(scenario, assignments=[*overrides, f"rounds={rounds}"], environment={}).config
     world = World(config, seed)
     series: list[dict[str, Any]] = []
     lives: dict[int, dict[str, float]] = {}

@@ -32,7 +32,7 @@ class Seen(NamedTuple):
 def lively_arena(market: MarketConfig, tape: Tape | None = None) -> Arena:
     """Return 2 x 6 seats with stops two ATRs away, half of the agents on paper, one seat free in each market."""
     genes = BodyGenes(position_scale=10.0, stop_atr=2.0, reward_weights=(0.1, 0.05, 1.0))
-    arena = make_arena(2, 6, market=market, genes=genes, empty=1, tape=tape)
+    arena = make_arena(2, 6, ticks=20, market=market, genes=genes, empty=1, tape=tape)
     for seat in (0, 1, 6):
         arena.bodies.status[seat] = 1
         arena.bodies.trust[seat] = arena.bodies.cash[seat]
@@ -91,12 +91,12 @@ def tape_of(seed: int, rows: int = 250) -> Tape:
 def spliced(before: Tape, after: Tape, rows: int) -> Tape:
     """Return a tape that is `before` for the first rows and `after`, scaled to fit, for the rest."""
     scale = before.close[rows - 1] / after.close[rows - 1] * 1.01
-    prices = [
+    open_, high, low, close = (
         np.concatenate([getattr(before, name)[:rows], getattr(after, name)[rows:] * scale])
         for name in ("open", "high", "low", "close")
-    ]
+    )
     volume = np.concatenate([before.volume[:rows], after.volume[rows:]])
-    return Tape(before.name, before.sha256, before.times, *prices, volume, 0)
+    return Tape(before.name, before.sha256, before.times, open_, high, low, close, volume, 0)
 
 
 SYNTHETIC = {

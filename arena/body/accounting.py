@@ -29,8 +29,8 @@ class Fills(NamedTuple):
     imbalance: np.ndarray  # [M] f64, notional that met the house
 
 
-def open_accounts(accounts: Accounts, seats: int, endowment: float, price: float) -> None:
-    """Give every market's house its opening balance: ten endowments a seat, in cash and in shares."""
+def open_accounts(accounts: Accounts, seats: int, endowment: float, price: np.ndarray) -> None:
+    """Give every market's house its opening balance at price [M]: ten endowments a seat, in cash and in shares."""
     accounts.house_cash[:] = 10.0 * seats * endowment
     accounts.house_shares[:] = 10.0 * seats * endowment / price
 

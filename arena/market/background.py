@@ -159,7 +159,8 @@ class Market:
         if drawn.jump is not None:
             path[:, 0] += drawn.jump[bar]
         self._path = path
-        return state.log_close + path[:, 0]
+        m: np.ndarray = state.log_close + path[:, 0]
+        return m
 
     def clear(self, m: np.ndarray, buy_cash: np.ndarray, sell_shares: np.ndarray) -> Clearing:
         """Clear the opening auction: see `arena.market.clearing.clear`."""
@@ -200,13 +201,13 @@ class Market:
     def _roll_tape(self, tape: Tape) -> Bars:
         bar, state = self._bar, self.state
         columns = (tape.open, tape.high, tape.low, tape.close, tape.volume)
-        row = [np.full(self.markets, column[bar]) for column in columns]
-        log_close = np.log(row[3])
+        opened, high, low, close, volume = (np.full(self.markets, column[bar]) for column in columns)
+        log_close = np.log(close)
         state.last_return = log_close - state.log_close
         state.log_close = log_close
         state.value = log_close.copy()
         self._bar = bar + 1
-        return Bars(*row, (row[1] + row[2] + row[3]) / 3.0)
+        return Bars(opened, high, low, close, volume, (high + low + close) / 3.0)
 
     def _drawn(self) -> shocks.Shocks:
         if self._shocks is None or self._bar >= len(self._shocks.drift):

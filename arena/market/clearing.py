@@ -30,7 +30,7 @@ def lambert_w0(z: np.ndarray, shift: np.ndarray) -> np.ndarray:
     auction from cancelling. Always four Halley steps, so that a row never depends on its neighbours.
     Source: Corless et al. 1996, "On the Lambert W function", section 5 (Halley's iteration).
     """
-    x = np.log(np.exp(-shift) + z)  # log1p(z) where the shift is 0
+    x: np.ndarray = np.log(np.exp(-shift) + z)  # log1p(z) where the shift is 0
     w = x + shift
     if np.maximum.reduce(w) > 3.0:  # rows below 3 subtract an exact 0
         x = x - 0.5 * np.log(np.maximum(w, 1.0)) * (w > 3.0)

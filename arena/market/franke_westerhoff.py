@@ -37,7 +37,7 @@ def resting_share() -> float:
 def next_share(share: np.ndarray, gap: np.ndarray) -> np.ndarray:
     """Return [M], the share of fundamentalists of the next bar; gap: [M] value - log price."""
     a = (ALPHA_P * BETA) * gap * gap + (2.0 * ALPHA_N * BETA) * share + BETA * (ALPHA_0 - ALPHA_N)
-    return 1.0 / (1.0 + np.exp(-a))
+    return np.asarray(1.0 / (1.0 + np.exp(-a)))
 
 
 def expected_move(share: np.ndarray, gap: np.ndarray, last_return: np.ndarray) -> np.ndarray:

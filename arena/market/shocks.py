@@ -36,7 +36,12 @@ def first_regime(config: MarketConfig, markets: int, seed: int) -> np.ndarray:
 
 
 def draw(
-    config: MarketConfig, scales: np.ndarray, ticks: int, seed: int, round_index: int, start: tuple[np.ndarray, np.ndarray]
+    config: MarketConfig,
+    scales: np.ndarray,
+    ticks: int,
+    seed: int,
+    round_index: int,
+    start: tuple[np.ndarray, np.ndarray],
 ) -> Shocks:
     """Draw one round for every market.
 

@@ -53,7 +53,7 @@ class _Row:
     fault: str = ""  # what is wrong with the line as a whole
 
 
-class _BadRow(Exception):
+class _BadRowError(Exception):
     """Carries (column label, value, rule, cure) of the first rule that a row breaks."""
 
 
@@ -76,7 +76,7 @@ def read_tape(path: Path, skip_bad: bool = False) -> Tape:
             moment, has_clock = _moment(row, header, order)
             values = _values(row, header)
             _check_time(moment, row, header, good)
-        except _BadRow as bad:
+        except _BadRowError as bad:
             if not skip_bad:
                 raise DataError(_message(f"{file}:{row.line}", *bad.args)) from None
             skipped += 1
@@ -89,7 +89,8 @@ def read_tape(path: Path, skip_bad: bool = False) -> Tape:
     moments = sorted(good)
     table = np.array([good[moment][1] for moment in moments]).T.copy()  # [5,T]
     times = [_iso(moment, clocked) for moment in moments]
-    return Tape(path.name, hashlib.sha256(data).hexdigest(), times, *table, skipped)
+    opened, high, low, close, volume = table
+    return Tape(path.name, hashlib.sha256(data).hexdigest(), times, opened, high, low, close, volume, skipped)
 
 
 def _bytes(path: Path) -> bytes:
@@ -158,21 +159,21 @@ def _order(file: str, header: Header, rows: list[_Row]) -> Order:
 
 def _moment(row: _Row, header: Header, order: Order) -> tuple[datetime, bool]:
     if row.fault:
-        raise _BadRow("row", row.fields[0], row.fault, _DROP)
+        raise _BadRowError("row", row.fields[0], row.fault, _DROP)
     try:
         return read_time(row.time, order)
     except ValueError as error:
-        raise _BadRow(header.labels[header.time[0]] or "time", row.time, str(error), _DROP) from None
+        raise _BadRowError(header.labels[header.time[0]] or "time", row.time, str(error), _DROP) from None
 
 
 def _check_time(moment: datetime, row: _Row, header: Header, good: dict[datetime, tuple[int, list[float]]]) -> None:
     label = header.labels[header.time[0]] or "time"
     if moment in good:
-        raise _BadRow(label, row.time, f"repeats the time of line {good[moment][0]}", _DROP)
+        raise _BadRowError(label, row.time, f"repeats the time of line {good[moment][0]}", _DROP)
     first = next(iter(good), moment)
     if (first.tzinfo is None) != (moment.tzinfo is None):
-        having = "no time zone, but the rows above have one" if moment.tzinfo is None else "a time zone, unlike the rows above"
-        raise _BadRow(label, row.time, f"has {having}", _DROP)
+        having = "has no time zone" if moment.tzinfo is None else "has a time zone"
+        raise _BadRowError(label, row.time, f"{having}, unlike the rows above", _DROP)
 
 
 def _values(row: _Row, header: Header) -> list[float]:
@@ -181,27 +182,28 @@ def _values(row: _Row, header: Header) -> list[float]:
     for name, number in numbers.items():
         text, label = row.fields[header.columns[name]], header.labels[header.columns[name]]
         if name == "volume" and number < 0.0:
-            raise _BadRow(label, text, "is below 0", _DROP)
+            raise _BadRowError(label, text, "is below 0", _DROP)
         if name != "volume" and number <= 0.0:
-            raise _BadRow(label, text, "is not above 0", _DROP)
+            raise _BadRowError(label, text, "is not above 0", _DROP)
         if number > _LARGEST or 0.0 < number < _SMALLEST:
-            raise _BadRow(label, text, f"lies outside {_SMALLEST:g} to {_LARGEST:g}", "check its unit, or " + _DROP)
+            rule = f"lies outside {_SMALLEST:g} to {_LARGEST:g}"
+            raise _BadRowError(label, text, rule, "check its unit, or " + _DROP)
     opened, high, low, close = (numbers[name] for name in PRICES)
     for name, broken, rule in (
         ("high", high < max(opened, close), f"is below max(open, close) = {max(opened, close):.12g}"),
         ("low", low > min(opened, close), f"is above min(open, close) = {min(opened, close):.12g}"),
     ):
         if broken:
-            raise _BadRow(header.labels[header.columns[name]], row.fields[header.columns[name]], rule, _DROP)
+            raise _BadRowError(header.labels[header.columns[name]], row.fields[header.columns[name]], rule, _DROP)
     return [opened, high, low, close, numbers.get("volume", 0.0)]
 
 
 def _number(text: str, label: str) -> float:
     if text.lower() in _MISSING:
-        raise _BadRow(label, text, "is missing", _DROP)
+        raise _BadRowError(label, text, "is missing", _DROP)
     if not _NUMBER.fullmatch(text):
         rule = "is no plain finite decimal (no separators, units, inf or nan)"
-        raise _BadRow(label, text, rule, "write it like 1234.56 or drop the row with --skip-bad")
+        raise _BadRowError(label, text, rule, "write it like 1234.56 or drop the row with --skip-bad")
     return float(text)
 
 
@@ -209,7 +211,7 @@ def _message(place: str, label: str, value: str, rule: str, cure: str) -> str:
     """Return the one-line message; ascii() keeps control characters of a foreign file off the terminal."""
     shown = value if len(value) <= 40 else value[:37] + "..."
     column = ascii(label)[1:-1]
-    return f"{place}: {column}: value {ascii(shown)} {rule}; {cure}"
+    return f"{place}: {column}: value {shown!a} {rule}; {cure}"
 
 
 def _iso(moment: datetime, clocked: bool) -> str:

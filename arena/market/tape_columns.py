@@ -130,7 +130,7 @@ def _resolve(place: str, labels: list[str], words: list[list[str]]) -> tuple[dic
     if len(set(prefixes.values())) > 1:
         other = next(name for name in PRICES if prefixes[name] != prefixes["open"])
         raise DataError(
-            f"{place}: {ascii(labels[columns['open']])} and {ascii(labels[columns[other]])} carry different prefixes, "
+            f"{place}: {labels[columns['open']]!a} and {labels[columns[other]]!a} carry different prefixes, "
             "a tape holds one instrument; keep the columns of one"
         )
     volumes = _ranked(words, "volume")
@@ -147,6 +147,6 @@ def _resolve(place: str, labels: list[str], words: list[list[str]]) -> tuple[dic
 
 def _two(place: str, name: str, labels: list[str], first: int, second: int) -> str:
     return (
-        f"{place}: columns {ascii(labels[first])} and {ascii(labels[second])} could both be the {name}; "
+        f"{place}: columns {labels[first]!a} and {labels[second]!a} could both be the {name}; "
         "keep one, or rename the other"
     )

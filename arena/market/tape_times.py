@@ -2,7 +2,7 @@
 
 Accepted, each with an optional clock, AM/PM and zone: ISO (2020-01-31, 2020/01/31, 2020.01.31, 20200131),
 day-first or month-first with a four-digit year (31.01.2020, 01/31/2020), month names (31-Jan-2020,
-Jan 31, 2020), and Unix time in seconds, milliseconds or microseconds.
+Jan 31, 2020), and Unix time in seconds, milliseconds or microseconds (2001 to 2030).
 """
 
 import re
@@ -14,11 +14,12 @@ Order = str | None
 """'day' or 'month' first, None while nothing decides."""
 
 _CLOCK: Final = (
-    r"(?:[T ]+(?:(?P<hour>[0-9]{1,2})(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?)?"
+    r"(?:[T ]+(?:(?P<hour>[0-9]{1,2})"
+    r"(?::(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?)?"
     r"(?:[ -]?(?P<half>[AaPp])[Mm])?|(?P<compact>[0-9]{4}|[0-9]{6})))?"
     r" ?(?P<zone>Z|UTC|GMT)? ?(?P<offset>[+-][0-9]{2}:?[0-9]{2})?"
 )
-_FORMS: Final = tuple(
+_ISO, _COMPACT, _NUMERIC, _DAY_NAME, _NAME_DAY = _FORMS = tuple(
     re.compile(form + _CLOCK)
     for form in (
         r"(?P<year>[0-9]{4})(?P<sep>[-/.])(?P<month>[0-9]{1,2})(?P=sep)(?P<day>[0-9]{1,2})",
@@ -28,10 +29,9 @@ _FORMS: Final = tuple(
         r"(?P<name>[A-Za-z]{3,9})\.? (?P<day>[0-9]{1,2}),? (?P<year>[0-9]{4})",
     )
 )
-_EPOCH: Final = re.compile(r"[0-9]{10}(?:[0-9]{3}|[0-9]{6})?(?:\.0*)?")
-_MONTHS: Final = (
-    "january february march april may june july august september october november december".split()  # fmt: skip
-)
+# Seconds from 2001 to 2030 only: 2020013112 is more likely a date with its hour run together.
+_EPOCH: Final = re.compile(r"1[0-8][0-9]{8}(?:[0-9]{3}|[0-9]{6})?(?:\.0*)?")
+_MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _FIRST_YEAR, _LAST_YEAR = 1800, 2200
 
 
@@ -43,7 +43,7 @@ def infer_order(texts: Iterable[str]) -> tuple[Order, int | None, int | None]:
     order: Order = None
     asking = contradiction = None
     for row, text in enumerate(texts):
-        match = _FORMS[2].fullmatch(text)
+        match = _NUMERIC.fullmatch(text)
         if match is None:
             continue
         asking = row if asking is None else asking
@@ -93,10 +93,9 @@ def _date(part: dict[str, str | None], order: Order) -> tuple[int, int, int]:
         return (year, b, a) if order == "day" else (year, a, b)
     if part.get("name"):
         name = str(part["name"]).lower()
-        months = [index for index, month in enumerate(_MONTHS, 1) if name in (month, month[:3])]
-        if not months:
+        if name[:3] not in _MONTHS:
             raise ValueError("names no English month")
-        return year, months[0], int(part["day"] or 0)
+        return year, _MONTHS.index(name[:3]) + 1, int(part["day"] or 0)
     return year, int(part["month"] or 0), int(part["day"] or 0)
 
 

@@ -4,6 +4,7 @@ from array import array
 from typing import NamedTuple
 
 from arena.errors import InvariantError
+from lineage.names import clan_name
 
 
 class Kin(NamedTuple):
@@ -55,3 +56,17 @@ class Family:
         self._depth.append(kin.depth)
         self._jump.append(kin.jump)
         return kin
+
+
+class ClanNames:
+    """Hands out clan names; a second clan of the same name becomes name-2, and so on."""
+
+    def __init__(self) -> None:
+        """Start with no name taken."""
+        self._taken: dict[str, int] = {}
+
+    def name(self, identity: str) -> str:
+        """Return the name of the clan whose founder has this identity (hex)."""
+        base = clan_name(identity)
+        count = self._taken[base] = self._taken.get(base, 0) + 1
+        return base if count == 1 else f"{base}-{count}"

@@ -19,10 +19,9 @@ from typing import Any
 import numpy as np
 
 from arena.errors import InvariantError, StoreError
-from lineage.names import clan_name
 from lineage.record.digests import Table, canonical, genome_sha256, table_digest, tidy
 from lineage.record.events import Birth, Event, Payload, RoundRecord, SealedEvent
-from lineage.record.family import Family, Kin
+from lineage.record.family import ClanNames, Family, Kin
 from lineage.record.merkle import CompactRange
 from lineage.record.schema import AGENT_ROUND, BAR, MARKET_ROUND
 from lineage.record.sealed import AgentRow, SealedClose, SealedRound
@@ -85,20 +84,6 @@ def bar_table(record: RoundRecord) -> Table:
     return tidy(BAR, columns, f"round {record.round}: bars")
 
 
-class Names:
-    """Hands out clan names; a second clan of the same name becomes name-2, and so on."""
-
-    def __init__(self) -> None:
-        """Start with no name taken."""
-        self._taken: dict[str, int] = {}
-
-    def name(self, identity: str) -> str:
-        """Return the name of the clan whose founder has this identity (hex)."""
-        base = clan_name(identity)
-        count = self._taken[base] = self._taken.get(base, 0) + 1
-        return base if count == 1 else f"{base}-{count}"
-
-
 class Ledger:
     """The chains of the living, the run's chain and the tree; grows by `seal_round`, never shrinks."""
 
@@ -114,7 +99,7 @@ class Ledger:
         self._tree = CompactRange()
         self._chains: dict[int, tuple[int, str, int]] = {RUN: (0, genesis, -1)}  # next seq, head, tick
         self._spawned: dict[int, str] = {}  # child -> parent's head just after the spawn event
-        self._names = Names()
+        self._names = ClanNames()
         self._clans: dict[int, str] = {}  # founder -> name
 
     @property

@@ -71,7 +71,7 @@ def provenance_document(parameters: Mapping[str, str | int]) -> dict[str, object
     return {
         "schema_version": "1.0.0",
         "software": {"name": "lineage-arena", "version": lineage.__version__},
-        "parameters": {_ascii(key): _ascii(item) if isinstance(item, str) else item for key, item in parameters.items()},
+        "parameters": {key: _ascii(item) if isinstance(item, str) else item for key, item in parameters.items()},
         "environment": {
             "os": {"system": platform.system(), "release": _ascii(platform.release()), "machine": platform.machine()},
             "python": {"implementation": platform.python_implementation(), "version": platform.python_version()},
@@ -80,7 +80,9 @@ def provenance_document(parameters: Mapping[str, str | int]) -> dict[str, object
     }
 
 
-def session(threads: int, device: str, numerics: str = "", parameters: Mapping[str, str | int] | None = None) -> Session:
+def session(
+    threads: int, device: str, numerics: str = "", parameters: Mapping[str, str | int] | None = None
+) -> Session:
     """Return the session of this process; numerics: a fingerprint of what the machine computes."""
     return Session(
         started_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -13,7 +13,7 @@ from lineage.record.digests import canonical, rows_of, sha256_text
 from lineage.record.events import SealedEvent
 from lineage.record.genesis import RunRow
 from lineage.record.provenance import Session
-from lineage.record.schema import check_file, check_identity, migrate, named_error, store_errors
+from lineage.record.schema import check_file, check_identity, connect_reader, migrate, named_error, store_errors
 from lineage.record.sealed import SealedClose, SealedRound
 
 FILE_NAME = "run.sqlite"
@@ -94,6 +94,12 @@ class Store:
             store.connection.close()
             raise
         return store
+
+    @classmethod
+    def open_reader(cls, path: Path) -> "Store":
+        """Open an existing run read-only, for replay and comparison. Raises as `open_writer`."""
+        check_file(path)
+        return cls(path, connect_reader(path))
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
@@ -179,6 +185,25 @@ class Store:
         """Return whether the run has ended."""
         with store_errors(self.path, "read the end"):
             return self.connection.execute("SELECT 1 FROM event WHERE kind = 'closed'").fetchone() is not None
+
+    def closed_head(self) -> str | None:
+        """Return the head (hex) that the run was closed with, None while it is open."""
+        with store_errors(self.path, "read the end"):
+            row = self.connection.execute("SELECT hash FROM event WHERE kind = 'closed'").fetchone()
+        return None if row is None else str(row[0])
+
+    def first_session(self) -> tuple[int, str, str]:
+        """Return (threads, device, numerics fingerprint) that the run was started with.
+
+        Raises StoreError when no session is recorded.
+        """
+        with store_errors(self.path, "read the first session"):
+            row = self.connection.execute(
+                "SELECT threads, device, numerics FROM session ORDER BY session_id LIMIT 1"
+            ).fetchone()
+        if row is None:
+            raise StoreError(f"{self.path}: no session is recorded; the start was cut short, start the run again elsewhere")
+        return int(row[0]), str(row[1]), str(row[2])
 
     def checkpoints(self) -> list[CheckpointFile]:
         """Return the noted checkpoints, newest first; their files may be gone."""

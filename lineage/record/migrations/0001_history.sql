@@ -171,7 +171,9 @@ CREATE TABLE session (
     self_hash TEXT NOT NULL CHECK (length(self_hash) = 64)
 ) STRICT;
 
--- Views for people. Undefined is NULL.
+-- Views for people. Undefined is NULL. Payloads are canonical JSON, so a key is found as text and
+-- CAST reads the digits after it; json_extract in a view is refused by older SQLite builds when the
+-- schema is not trusted, and readers do not trust it.
 
 CREATE VIEW agent_life AS
 SELECT
@@ -180,10 +182,17 @@ SELECT
     (SELECT g.round FROM event g WHERE g.agent_id = a.agent_id AND g.kind = 'graduation') AS graduation_round,
     e.round AS end_round,
     e.tick AS end_tick,
-    CASE e.kind WHEN 'death' THEN json_extract(e.payload, '$.cause') ELSE e.kind END AS fate,  -- NULL: alive
+    CASE
+        WHEN e.kind = 'death' THEN substr(
+            e.payload,
+            instr(e.payload, '"cause":"') + 9,
+            instr(substr(e.payload, instr(e.payload, '"cause":"') + 9), '"') - 1
+        )
+        ELSE e.kind
+    END AS fate,  -- NULL: alive
     (SELECT count(*) FROM event s WHERE s.agent_id = a.agent_id AND s.kind = 'scar') AS scars,
     a.birthmark + (
-        SELECT coalesce(sum(json_extract(s.payload, '$.damage')), 0)
+        SELECT coalesce(sum(CAST(substr(s.payload, instr(s.payload, '"damage":') + 9) AS INTEGER)), 0)
         FROM event s WHERE s.agent_id = a.agent_id AND s.kind = 'scar'
     ) AS damage,
     (SELECT count(*) FROM agent c WHERE c.parent_id = a.agent_id) AS offspring
@@ -197,10 +206,18 @@ CREATE VIEW scar_load AS
 SELECT
     e.agent_id,
     a.clan,
-    json_extract(e.payload, '$.scar_kind') AS scar_kind,
-    json_extract(e.payload, '$.severity') AS severity,
+    substr(
+        e.payload,
+        instr(e.payload, '"scar_kind":"') + 13,
+        instr(substr(e.payload, instr(e.payload, '"scar_kind":"') + 13), '"') - 1
+    ) AS scar_kind,
+    substr(
+        e.payload,
+        instr(e.payload, '"severity":"') + 12,
+        instr(substr(e.payload, instr(e.payload, '"severity":"') + 12), '"') - 1
+    ) AS severity,
     count(*) AS scars,
-    sum(json_extract(e.payload, '$.damage')) AS damage,
+    sum(CAST(substr(e.payload, instr(e.payload, '"damage":') + 9) AS INTEGER)) AS damage,
     min(e.round) AS first_round,
     max(e.round) AS last_round
 FROM event e JOIN agent a ON a.agent_id = e.agent_id
