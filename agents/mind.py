@@ -13,6 +13,7 @@ from agents import brains as brain
 from agents import genome
 from agents.config import GenomeConfig, MindConfig
 from agents.learn import LearnStats, Rates, learn_step
+from agents.learn_fast import FastLearner
 from agents.policy import epsilon_at, explore, mask_bits
 from agents.qnet import forward, head_matrix
 from agents.replay import Batch, Replay
@@ -25,6 +26,8 @@ from arena.spec import N_ACTIONS, OBS_DIM
 
 EMPTY_MIND, DQN = -1, 0
 """Values of `Minds.kind`; strategy s of `scripted.STRATEGIES` is s + 1."""
+
+_BLOCK: Final = 64
 
 _OWN_ARRAYS: Final = ("kind", "genes", "age_ticks")
 
@@ -52,7 +55,10 @@ class Minds:
         device: str = "cpu",
         learner: Literal["fast", "reference"] = "fast",
     ) -> None:
-        """Allocate `seats` empty seats; `device` is a torch device for the networks."""
+        """Allocate `seats` empty seats.
+
+        `device` is a torch device for the networks; the learner uses as many threads as torch is set to now.
+        """
         genome.bounds(genome_config)
         if mind.n_step >= mind.replay_capacity:
             raise ConfigError(
@@ -74,7 +80,7 @@ class Minds:
         self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
         self._act_key = purpose_key(seed, "act")
         self._replay_key = purpose_key(seed, "replay")
-        self.learner = learner
+        self._fast = FastLearner(self.brains, mind, torch.get_num_threads()) if learner == "fast" else None
 
     def q_values(self, obs: np.ndarray) -> np.ndarray:
         """Return Q [P,A] f32 for obs [P,D] f32: seat p's network on row p."""
@@ -161,7 +167,9 @@ class Minds:
         return total
 
     def _update(self, batch: Batch, rates: Rates, ready: np.ndarray) -> LearnStats:
-        return learn_step(self.brains, batch, rates, ready, self.config)
+        if self._fast is None:
+            return learn_step(self.brains, batch, rates, ready, self.config)
+        return self._fast.step(batch, rates, ready)
 
     def end_round(self) -> dict[str, np.ndarray]:
         """Return the vital signs of the round, [P] each (see `Vitals.summary`), and begin the next.
@@ -260,8 +268,11 @@ class Minds:
 
 
 def _relative(flat: torch.Tensor, reference: torch.Tensor) -> np.ndarray:
-    """Return |flat - reference| / |reference| by row, [P] f64."""
-    change = torch.linalg.vector_norm(flat - reference, dim=1)
-    size = torch.linalg.vector_norm(reference, dim=1)
-    ratio: np.ndarray = (change / size.clamp(min=1e-12)).double().cpu().numpy()
+    """Return |flat - reference| / |reference| by row, [P] f64; a block at a time, for the cache."""
+    blocks = []
+    for start in range(0, len(flat), _BLOCK):
+        known = reference[start : start + _BLOCK]
+        change = torch.linalg.vector_norm(flat[start : start + _BLOCK] - known, dim=1)
+        blocks.append(change / torch.linalg.vector_norm(known, dim=1).clamp(min=1e-12))
+    ratio: np.ndarray = torch.cat(blocks).double().cpu().numpy()
     return ratio

@@ -60,6 +60,8 @@ class Replay:
     write: np.ndarray  # [P] i64, the row that is written next
     filled: np.ndarray  # [P] i64, rows that hold something
     _rows: torch.Tensor = field(repr=False)  # [P*C,D] f16, a view of obs
+    _half: torch.Tensor = field(repr=False)  # [most rows of a batch so far, D] f16, scratch
+    _full: torch.Tensor = field(repr=False)  # the same in f32: fresh pages for each batch cost a millisecond
 
     @classmethod
     def allocate(cls, seats: int, capacity: int, obs_dim: int) -> "Replay":
@@ -74,6 +76,8 @@ class Replay:
             write=np.zeros(seats, dtype=np.int64),
             filled=np.zeros(seats, dtype=np.int64),
             _rows=torch.from_numpy(obs).view(seats * capacity, obs_dim),
+            _half=torch.empty((0, obs_dim), dtype=torch.float16),
+            _full=torch.empty((0, obs_dim), dtype=torch.float32),
         )
 
     @property
@@ -109,6 +113,7 @@ class Replay:
 
         A draw is never one of the newest n_step rows, so every row it reads was written in this order
         and the write pointer is never crossed. Seats with filled <= n_step give rows of no meaning.
+        The observations lie in a buffer that the next call writes over.
         """
         if seats is None:
             seats = np.arange(len(u))
@@ -129,16 +134,24 @@ class Replay:
         else:
             total, discount, after = self._sum_steps(n_step, base, row, total, code, gammas)
         picked = np.concatenate((flat, after), axis=1)  # [N,2B]
-        x = self._rows.index_select(0, torch.from_numpy(picked.reshape(-1))).float()
         return Batch(
             seats=seats,
-            x=x.view(*picked.shape, -1),
+            x=self._observations(picked),
             a_tm1=torch.from_numpy(self.action.reshape(-1)[flat].astype(np.int64)),
             r_t=torch.from_numpy(total),
             discount_t=torch.from_numpy(discount),
             legal_t=torch.from_numpy(self.mask.reshape(-1)[after]),
             weight=weight,
         )
+
+    def _observations(self, picked: np.ndarray) -> torch.Tensor:
+        """Return rows `picked` [N,2B] of all rings as [N,2B,D] f32."""
+        if picked.size > len(self._half):
+            self._half = torch.empty((picked.size, self.obs.shape[2]), dtype=torch.float16)
+            self._full = torch.empty((picked.size, self.obs.shape[2]), dtype=torch.float32)
+        half, full = self._half[: picked.size], self._full[: picked.size]
+        torch.index_select(self._rows, 0, torch.from_numpy(picked.reshape(-1)), out=half)
+        return full.copy_(half).view(*picked.shape, -1)
 
     def _sum_steps(
         self,

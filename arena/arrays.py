@@ -41,5 +41,5 @@ def fingerprint(arrays: Mapping[str, np.ndarray]) -> str:
         if value.dtype.byteorder == ">":
             value = value.astype(value.dtype.newbyteorder("<"))
         digest.update(f"{name}|{value.dtype.str}|{list(value.shape)}|".encode())
-        digest.update(value.tobytes() if value.size < 4096 else memoryview(value).cast("B"))
+        digest.update(value.tobytes() if value.size < 4096 else value.data.cast("B"))
     return digest.hexdigest()

@@ -35,7 +35,7 @@ class MarketConfig(Section, frozen=True):
     source: MarketSource = "franke_westerhoff"
     """Where the background reservation price comes from."""
     impact_bps: NonNegative = 5.0
-    """Price move of one full-size order of a fresh agent, basis points; 0 = no impact (pure replay)."""
+    """Price move of one full-size order of a fresh agent, basis points at any price; 0 = no impact (pure replay)."""
     collar: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.10
     """Largest |ln price - reservation price|; beyond it the heavy side is rationed."""
     start_price: Positive = 100.0
@@ -79,6 +79,8 @@ class BodyConfig(Section, frozen=True):
     """Living cost a round, basis points of the endowment, before the damage multiplier."""
     wealth_cost_bps: Annotated[float, Meta(ge=0.0, le=5000.0)] = 0.0
     """Living cost a round on equity above the endowment, basis points, before the multiplier."""
+    aging_rounds: NonNegative = 0.0
+    """Age at which living costs twice as much as at birth, growing linearly; 0 = age costs nothing."""
     min_notional: NonNegative = 10.0
     """Smallest order and smallest rest of a position, cash units."""
     max_weight: Fraction = 1.0

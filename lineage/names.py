@@ -1,7 +1,7 @@
 """Speakable names for clans: an adjective and a bird, chosen by the founder's identity."""
 
 _ADJECTIVES = tuple(
-    (
+    (  # noqa: SIM905 - a block of words reads better than one word a line
         "able agile alpine amber ample ancient arctic ardent ashen astral autumn azure balmy bashful blithe bold "
         "brave breezy bright brisk bronze calm candid canny carmine cedar chalky chaste cheery chief civil clear "
         "clever coastal cobalt copper coral cosmic cosy crafty crimson crisp curious dapper daring dawn deep deft "
@@ -19,11 +19,11 @@ _ADJECTIVES = tuple(
         "stormy stout subtle summer sunny supple sure swift tacit tall tawny teal tender thrifty tidal tidy timber "
         "topaz tranquil true twilight umber upland urban valiant vast velvet verdant vivid wary wayward western wild "
         "willing windy winter wise witty worthy young zealous zesty"
-    ).split()  # noqa: SIM905 - a block of words reads better than one word a line
+    ).split()
 )
 
 _BIRDS = tuple(
-    (
+    (  # noqa: SIM905 - as above
         "accentor albatross auk avocet babbler barbet bittern blackbird bluebird bluetail bobolink brambling "
         "brant bulbul bunting bustard buzzard canary caracara cardinal cassowary catbird chickadee chough coot "
         "cormorant corncrake cotinga coucal courser crake crane creeper crossbill crow cuckoo curlew dabchick "
@@ -42,7 +42,7 @@ _BIRDS = tuple(
         "thrasher thrush toucan towhee treecreeper trogon turaco turnstone twite veery vireo vulture wagtail "
         "warbler waxbill waxwing weaver wheatear whimbrel whinchat whipbird wigeon willet woodcock woodlark "
         "woodpecker wren wryneck yellowhammer"
-    ).split()  # noqa: SIM905 - as above
+    ).split()
 )
 
 COMBINATIONS = len(_ADJECTIVES) * len(_BIRDS)

@@ -126,9 +126,10 @@ def check_key(key: str, place: str) -> None:
     if same_name:
         raise ConfigError(f"{place}: unknown key {shown(key)}; did you mean {same_name[0]!r}?")
     inside = [known for known in leaves() if known.startswith(f"{section}.")] if section in sections else list(leaves())
-    cure = nearest(key, inside)
-    if cure.startswith("choose"):
-        cure = f"`lineage-arena config show` lists all; sections: {', '.join(sections)}"
+    by_name = {known.rpartition(".")[2]: known for known in inside}
+    close = difflib.get_close_matches(key, inside, n=1, cutoff=0.6)
+    close = close or [by_name[word] for word in difflib.get_close_matches(name, by_name, n=1, cutoff=0.6)]
+    cure = f"did you mean {close[0]!r}?" if close else f"`config show` lists all; sections: {', '.join(sections)}"
     raise ConfigError(f"{place}: unknown key {shown(key)}; {cure}")
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from lineage.world import World
 
 
-class AgentView(mesa.Agent):
+class AgentView(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
     """A living agent seen through Mesa's eyes; every property reads the world's arrays.
 
     Raises StaleAgentError from every property once the agent is dead.

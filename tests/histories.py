@@ -1,7 +1,7 @@
 """A small made-up world that keeps its books, so that the record can be tested without the engine."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from lineage.record.genesis import RunRow, run_row
 from lineage.record.ledger import Ledger
 from lineage.record.provenance import session
 from lineage.record.schema import AGENT_ROUND, MARKET_ROUND
-from lineage.record.sealed import SealedClose, SealedRound
+from lineage.record.sealed import SealedRound
 from lineage.record.store import FILE_NAME, Store
 
 MARKETS, SEATS, TICKS = 2, 4, 3
@@ -285,7 +285,8 @@ class World:
             self.events.append(Event("alarm", min(self.lives), last, {"check": "entropy", "value": 17}))
         markets, agents = self._close_books()
         prices = 100.0 + self.rng.normal(size=(TICKS, MARKETS))
-        bars = {name: prices + shift for name, shift in zip(("open", "high", "low", "close"), (0, 1, -1, 0.5), strict=True)}
+        shifts = {"open": 0.0, "high": 1.0, "low": -1.0, "close": 0.5}
+        bars: dict[str, np.ndarray] = {name: prices + shift for name, shift in shifts.items()}
         bars |= {"volume": np.abs(prices), "vwap": prices, "tick": np.arange(first, last + 1)}
         state = f"{index + 1:064x}" if (index + 1) % 4 == 0 else ""
         times = [f"2024-01-{index % 28 + 1:02d}T{tick - first:02d}:00:00" for tick in range(first, last + 1)]
@@ -318,15 +319,29 @@ def write_round(directory: Path, store: Store, record: RoundRecord, sealed: Seal
     store.commit_round(sealed, checkpoint)
 
 
-def write_history(directory: Path, rounds: int = 12, seed: int = 7, *, close: bool = True) -> Ledger:
-    """Write a whole made-up run into `directory`; return its ledger."""
-    run = make_run(rounds, seed)
+def write_history(
+    directory: Path,
+    rounds: int = 12,
+    seed: int = 7,
+    *,
+    close: bool = True,
+    run: RunRow | None = None,
+    tamper: Callable[[RoundRecord], object] = lambda record: None,
+) -> Ledger:
+    """Write a whole made-up run into `directory`; return its ledger.
+
+    tamper: changes a record before it is sealed: the hashes will be right, the story will not.
+    """
+    run = run or make_run(rounds, seed)
     store, ledger = Store.create(directory / FILE_NAME, run), Ledger(run.genesis)
     store.record_session(dataclasses.replace(session(1, "cpu"), started_at="2024-01-01T00:00:00+00:00"))
-    for world, record in play(rounds, seed):
+    world = World(seed)
+    for index in range(rounds):
+        record = world.play(index)
+        tamper(record)
         write_round(directory, store, record, ledger.seal_round(record))
     if close:
-        ended: SealedClose = ledger.seal_closed(rounds * TICKS - 1, world.censored(rounds * TICKS - 1))
-        store.commit_closed(ended)
+        last = rounds * TICKS - 1
+        store.commit_closed(ledger.seal_closed(last, world.censored(last)))
     store.close()
     return ledger

@@ -1,5 +1,6 @@
 """Money moves between accounts and is neither made nor lost; trading costs what it must."""
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,19 +70,14 @@ def test_round_trip_at_constant_reservation_price_loses_at_least_both_fees(
     action: int, fee: float, impact: float
 ) -> None:
     """Buying and selling again at an unmoved market costs two fees and never less."""
-    market = quiet_market()
-    arena = make_arena(seats=1, market=market.__class__(**{**_fields(market), "impact_bps": impact}),
-                       body=BodyConfig(fee_bps=fee))  # fmt: skip
+    market = msgspec.structs.replace(quiet_market(), impact_bps=impact)
+    arena = make_arena(seats=1, market=market, body=BodyConfig(fee_bps=fee))
     tick = play(arena, [action])
     paid = float(tick.fills.fee[0])  # type: ignore[attr-defined]
     tick = play(arena, [spec.SELL_ALL])
     paid += float(tick.fills.fee[0])  # type: ignore[attr-defined]
     assert 10_000.0 - arena.bodies.cash[0] >= paid - 1e-6
     assert paid >= 0.0
-
-
-def _fields(section: object) -> dict[str, object]:
-    return {name: getattr(section, name) for name in section.__struct_fields__}  # type: ignore[attr-defined]
 
 
 @settings(max_examples=30, deadline=None)
@@ -109,8 +105,26 @@ def test_paper_orders_never_reach_the_auction_but_cost_the_same() -> None:
     on_paper, in_cash = play(paper, [spec.BUY_LARGE]), play(real, [spec.BUY_LARGE])
     assert np.array_equal(paper.accounts.house_cash, house_before)
     assert on_paper.clearing.price[0] < in_cash.clearing.price[0]  # type: ignore[attr-defined]
-    assert paper.bodies.shares[0] == pytest.approx(real.bodies.shares[0], rel=2e-4)
+    assert paper.bodies.shares[0] == pytest.approx(real.bodies.shares[0], rel=1e-12)
     assert paper.bodies.trust[0] == 10_000.0
+
+
+@pytest.mark.parametrize("start_price", [0.5, 100.0, 20_000.0])
+def test_paper_sale_pays_its_own_impact_at_any_price(start_price: float) -> None:
+    """A paper sale of S shares gets p exp(-S p/Lambda): the auction's own price to second order, never better."""
+    market = MarketConfig(source="gbm", volatility=1e-12, drift=0.0, warmup_bars=128, impact_bps=100.0,
+                          start_price=start_price)  # fmt: skip
+    paper = make_arena(seats=1, market=market, body=BodyConfig(fee_bps=0.0), apprentice_rounds=5)
+    real = make_arena(seats=1, market=market, body=BodyConfig(fee_bps=0.0))
+    received = []
+    for arena in (paper, real):
+        arena.bodies.cash[:], arena.bodies.shares[:] = 0.0, 9_000.0 / start_price
+        accounting.seal_totals(arena.accounts, arena.bodies)
+        play(arena, [spec.SELL_ALL])
+        received.append(arena.bodies.cash[0])
+    assert received[0] == pytest.approx(9_000.0 * np.exp(-0.01), rel=1e-9)
+    assert received[0] <= received[1]
+    assert received[0] == pytest.approx(received[1], rel=1.5e-4)
 
 
 def test_dead_agents_position_is_sold_and_the_money_reaches_the_estate() -> None:

@@ -103,13 +103,12 @@ def test_drawing_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("kind", "payload"),
     [
-        ("birth", {"parent": 0, "inheritance": "founder", "birthmark": 0}),
-        ("birth", {"parent": 3, "inheritance": "lamarckian", "birthmark": 5}),
+        ("birth", {}),
         ("scar", {"severity": "minor", "scar_kind": "slippage", "total_damage": 7}),
         ("death", {"cause": "bankrupt", "age_rounds": 9, "damage": 7}),
         ("graduation", {}),
         ("spawn", {"child": 9}),
-        ("immigration", {"child": 9}),
+        ("immigration", {"child": 9, "payer": "estate"}),
         ("alarm", {"check": "entropy"}),
         ("censored", {}),
     ],

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import click
 
-PROGRAM = "lineage-arena"
+from tui.packages import DISTRIBUTION, NAMES
+
+PROGRAM = DISTRIBUTION
 
 
 class ExitCode(IntEnum):
@@ -70,10 +72,22 @@ def error(text: object) -> None:
 
 
 def emit(text: str) -> None:
-    """Write data to stdout; surrogates and characters that its encoding lacks are escaped."""
+    """Write data to stdout; surrogates and characters that its encoding lacks are escaped.
+
+    A reader that went away (`config show | head -1`) is not an error.
+    """
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _let_stdout_go()
+
+
+def _let_stdout_go() -> None:
+    """Point stdout at nothing, so that what is still buffered raises nothing at exit."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -86,7 +100,7 @@ def guarded(command: Callable[[], object]) -> int:
         return int(result) if isinstance(result, int) else ExitCode.OK
     except click.UsageError as problem:
         where = f"{problem.ctx.command_path} --help" if problem.ctx else f"{PROGRAM} --help"
-        error(f"{problem.format_message().rstrip('.')}; see `{where}`")
+        error(f"{_variable_of(problem)}{problem.format_message().rstrip('.')}; see `{where}`")
         return ExitCode.USAGE
     except click.ClickException as problem:
         error(problem.format_message())
@@ -98,9 +112,8 @@ def guarded(command: Callable[[], object]) -> int:
         report = f"; report: {crash_report()}" if problem.exit_code == ExitCode.BUG else ""
         error(f"{problem}{report}")
         return problem.exit_code
-    except BrokenPipeError:  # `lineage-arena config show | head` is not an error
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (BrokenPipeError, SystemExit):  # click itself exits when the reader of a help text goes away
+        _let_stdout_go()
         return ExitCode.OK
     except MemoryError:
         error(f"out of memory; {_ENVIRONMENT_ERRNOS[errno.ENOMEM].partition('; ')[2]}")
@@ -111,8 +124,23 @@ def guarded(command: Callable[[], object]) -> int:
             error(f"{place}{_ENVIRONMENT_ERRNOS[problem.errno]}")
             return ExitCode.ENVIRONMENT
         return _bug(problem)
+    except ModuleNotFoundError as problem:
+        missing = (problem.name or "").partition(".")[0]
+        if missing in NAMES:
+            return _bug(problem)
+        error(f"package {missing!r} is missing; install {PROGRAM} again with pip, or the extra that needs it")
+        return ExitCode.ENVIRONMENT
     except Exception as problem:
         return _bug(problem)
+
+
+def _variable_of(problem: click.UsageError) -> str:
+    """Return "VARIABLE: " when a wrong value came from the environment, else ""."""
+    if isinstance(problem, click.BadParameter) and problem.ctx and isinstance(problem.param, click.Option):
+        source = problem.ctx.get_parameter_source(problem.param.name or "")
+        if source is click.core.ParameterSource.ENVIRONMENT:
+            return f"{problem.param.envvar}: "
+    return ""
 
 
 def _bug(problem: Exception) -> int:
@@ -123,8 +151,6 @@ def _bug(problem: Exception) -> int:
 def crash_report() -> str:
     """Write the current exception with what is needed to find it, and return the file's path."""
     import tempfile
-
-    import platformdirs
 
     import lineage
 
@@ -139,7 +165,12 @@ def crash_report() -> str:
         ]
     )
     name = f"crash-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    for folder in (platformdirs.user_log_path(PROGRAM), Path(tempfile.gettempdir())):
+    folders = [Path(tempfile.gettempdir())]
+    with contextlib.suppress(ImportError):  # a report must not need a complete installation
+        import platformdirs
+
+        folders.insert(0, platformdirs.user_log_path(PROGRAM))
+    for folder in folders:
         with contextlib.suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
             path = folder / name

@@ -26,6 +26,12 @@ BLOCKS = " ▁▂▃▄▅▆▇█"
 FRAMES_PER_SECOND = 8.0
 WIDE = 130  # columns from which events and learning stand beside the population
 
+COLUMNS = (
+    ("agent", 6), ("clan", -22), ("gen", 3), ("age", 4), ("equity", 9), ("draw", 5), ("damage", 6), ("won", 7),
+    ("kids", 4),
+)  # fmt: skip
+"""Population columns and their widths, negative for left-aligned; `_agent_line` follows them."""
+
 Lines = list[Text]
 
 
@@ -54,8 +60,7 @@ def describe(event: Event) -> tuple[str, str]:
     """Return an event in words, and its colour."""
     say, who = event.payload, f"agent {event.agent_id}"
     if event.kind == "birth":
-        parent = f"child of {say['parent']}" if say["parent"] else str(say["inheritance"])
-        return f"{who} is born, {parent}, birthmark {say['birthmark']}", "green"
+        return f"{who} is born", "green"
     if event.kind == "death":
         return f"{who} dies, {say['cause']}, age {say['age_rounds']}, damage {say['damage']}", "red"
     if event.kind == "scar":
@@ -63,7 +68,9 @@ def describe(event: Event) -> tuple[str, str]:
     if event.kind == "graduation":
         return f"{who} graduates to real money", "cyan"
     if event.kind == "spawn":
-        return f"{who} gives birth to {say['child']}", "green"
+        return f"{who} gives birth to agent {say['child']}", "green"
+    if event.kind == "immigration":
+        return f"agent {say['child']} arrives, paid by the {say['payer']}", "green"
     return f"{event.kind} {'' if event.agent_id is None else who}", ""
 
 
@@ -73,7 +80,8 @@ def market_lines(world: "World", width: int, height: int) -> Lines:
     if not closes:
         return [headline("market", width), *[line("") for _ in range(height)]]
     room = max(8, width - 11)
-    shown = closes[-room:]
+    step = -(-len(closes) // room)
+    shown = closes[::-step][::-1]  # evenly spaced, ending on the newest
     labels = [f"{max(shown):10.2f} ", *["" for _ in range(height - 2)], f"{min(shown):10.2f} "]
     rows = [
         line(f"{label:>11}{row}")
@@ -81,7 +89,7 @@ def market_lines(world: "World", width: int, height: int) -> Lines:
     ]
     markets = world.config.arena.markets
     more = f", the first of {markets}" if markets > 1 else ""
-    change = f"{closes[-1]:.2f}, {100.0 * (closes[-1] / shown[0] - 1.0):+.1f} % in {len(shown)} ticks"
+    change = f"{closes[-1]:.2f}, {100.0 * (closes[-1] / shown[0] - 1.0):+.1f} % in {step * (len(shown) - 1)} ticks"
     return [headline(f"market: {world.config.market.source}{more}: {change}", width), *rows]
 
 
@@ -92,7 +100,7 @@ def population_lines(world: "World", names: ClanNames, width: int, height: int) 
     order = np.lexsort((bodies.agent_id[living], -bodies.equity[living], bodies.status[living] == APPRENTICE))
     top = living[order][: max(0, height - 2)]
     title = f"population: {len(living)} alive, the first {len(top)} by equity" if len(living) else "population: nobody"
-    head = f"{'agent':>6} {'clan':<22} {'gen':>3} {'age':>4} {'equity':>9} {'draw':>5} {'damage':>6} {'won':>7} {'kids':>4}"
+    head = " ".join(f"{name:>{size}}" if size > 0 else f"{name:<{-size}}" for name, size in COLUMNS)
     rows = [headline(title, width), line(head, "bold")]
     clans = names.of([world.family[int(bodies.agent_id[seat])].founder for seat in top])
     for seat, clan in zip(top, clans, strict=True):
@@ -133,13 +141,13 @@ def learning_lines(world: "World", width: int) -> Lines:
         return [*rows, line("no learners are alive"), line(""), line("")]
     genes = _genes(world, learners)
     fill = float(np.mean(minds.replay.filled[learners] / minds.replay.capacity))
+    exploring = 100.0 * float(minds.epsilon()[learners].mean())
     trading = world.bodies.status == TRADING
     growth = np.log(np.maximum(world.bodies.equity[trading], 1.0) / world.config.body.endowment)
     mean_growth = f"{float(growth.mean()):+.3f}" if len(growth) else "none yet"
     return [
         *rows,
-        line(f"updates {world.counts['updates']:,}   exploring {100 * float(minds.epsilon()[learners].mean()):.0f} %   "
-             f"memory {100 * fill:.0f} % full"),  # fmt: skip
+        line(f"updates {world.counts['updates']:,}   exploring {exploring:.0f} %   memory {100 * fill:.0f} % full"),
         line(f"median gamma {genes['gamma']:.3f}   median learning rate {genes['learning_rate']:.1e}"),
         line(f"mean log wealth of those who trade real money {mean_growth}"),
     ]

@@ -223,16 +223,18 @@ def describe(summary: dict[str, Any]) -> str:
         parts = [f"{value} {key}" for key, value in sorted(summary.get(name, {}).items()) if value]
         return ", ".join(parts) or "none"
 
+    plural = "" if summary["generations"] == 1 else "s"
     rows = {
         "run": f"{summary['run']}: {summary['scenario']}, seed {summary['seed']}, {summary['rounds']} rounds",
         "agents": f"{summary['born']} born, {summary['died']} died, {summary['alive']} alive "
-        f"({summary['apprentices']} on paper), {summary['generations']} generations",
+        f"({summary['apprentices']} on paper), deepest line {summary['generations']} generation{plural}",
         "deaths": counts("deaths_by_cause"),
         "scars": f"{summary['scars']}: {counts('scars_by_kind')}" if summary["scars"] else "none",
         "speed": f"{summary['seconds']:.1f} s, {summary['agent_steps_per_s']:,.0f} agent steps/s, "
         f"{summary['updates_per_s']:,.0f} updates/s",
         "head": summary["head"],
-        "checkpoint": f"{summary['checkpoint_line']}   (keep this line elsewhere: `verify --checkpoint` needs it)",
+        "checkpoint": summary["checkpoint_line"],
+        "": "keep this line elsewhere: `verify DIR --checkpoint LINE` compares the history with it",
         "directory": summary["directory"],
     }
     return "\n".join(f"{name:<11}{value}" for name, value in rows.items())

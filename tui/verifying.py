@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 from arena.errors import ConfigError
+from lineage.record.store import FILE_NAME
+from lineage.record.verify import verify
 from lineage.settings_text import shown
 from tui.diagnostics import ExitCode, emit, error
 
@@ -18,9 +20,9 @@ def verify_run(directory: Path, *, replay: bool, checkpoint: str | None, head: s
             f"--checkpoint {shown(checkpoint)}: not of the form 'lineage-arena/<run> <events> <root>'; "
             "quote the whole line that `run` printed"
         )
-    from lineage.record.verify import verify
-
-    report = verify(directory, replay=replay, checkpoint=checkpoint, head=head)
+    if not (directory / FILE_NAME).exists():
+        raise ConfigError(f"{directory}: no run is recorded here (no {FILE_NAME}); give the directory of a run")
+    report = verify(directory, replay=replay, checkpoint=checkpoint, head=head, replayer=_play_again)
     if as_json:
         emit(json.dumps(report.as_dict(), indent=2, default=str))
     else:
@@ -32,3 +34,11 @@ def verify_run(directory: Path, *, replay: bool, checkpoint: str | None, head: s
         error(f"{directory}: the history does not verify ({broken}); do not trust it, keep the file for inspection")
         return ExitCode.STORE
     return ExitCode.OK
+
+
+def _play_again(directory: Path) -> list[str]:
+    """Play the run again from its seed and return what differs; only here is the engine needed."""
+    from lineage.engine import replay
+
+    identical, found = replay(directory)
+    return [] if identical else [found]

@@ -55,8 +55,9 @@ def settle(
 ) -> Fills:
     """Fill all orders at the auction's price and book every cent; paper orders move paper only.
 
-    A paper order pays the price that it would have caused by itself: p exp(B/(lambda p)) for a buy,
-    p exp(-S/lambda) for a sale, so that an apprentice learns from honest costs.
+    depth: [M] Lambda, cash units per unit of log price. A paper order pays the price that it would have caused
+    by itself: p exp(B/Lambda) for a buy, p exp(-S p/Lambda) for a sale, so that an apprentice learns from
+    honest costs.
     """
     markets = len(depth)
     seats = len(bodies.cash) // markets
@@ -66,7 +67,7 @@ def settle(
     sell_fill = np.where(is_real, np.repeat(clearing.sell_fill, seats), 1.0)
     spent = orders.buy_cash * buy_fill
     sold = orders.sell_shares * sell_fill
-    own_impact = np.where(is_real, 0.0, (spent / price - sold) / np.repeat(depth, seats))
+    own_impact = np.where(is_real, 0.0, (spent - sold * price) / np.repeat(depth, seats))
     fill_price = price * np.exp(own_impact)
     bought = spent / fill_price
     proceeds = sold * fill_price

@@ -32,12 +32,14 @@ class BodyGenes(NamedTuple):
 
 
 def charge_living_costs(bodies: Bodies, accounts: Accounts, close: np.ndarray, body: BodyConfig) -> np.ndarray:
-    """Charge every living agent a round of life; damage makes life dearer. Returns [M] paid to the estate.
+    """Charge every living agent a round of life; damage, wealth and age make it dearer. Returns [M] paid to the estate.
 
     What cash cannot pay stays as arrears and forces a sale at the next auction.
     """
     wealth = np.maximum(bodies.equity - body.endowment, 0.0)
     cost = (body.living_cost_bps * body.endowment + body.wealth_cost_bps * wealth) * 1e-4
+    if body.aging_rounds > 0.0:
+        cost = cost * (1.0 + bodies.age_rounds / body.aging_rounds)
     living = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
     bodies.arrears += np.where(living, cost * (1.0 + bodies.damage * 0.01), 0.0)
     received = pay_arrears(bodies, accounts)

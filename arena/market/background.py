@@ -36,15 +36,15 @@ class MarketState:
     crisis: np.ndarray  # [M] bool, a crisis is on
 
 
-def depth_of(market: MarketConfig, body: BodyConfig, first_price: float) -> float:
-    """Return lambda in shares per unit of log price: .9 endowments move the first price by impact_bps."""
-    return _depth(market, body.endowment, first_price)
+def depth_of(market: MarketConfig, body: BodyConfig) -> float:
+    """Return Lambda in cash units per unit of log price: .9 endowments move any price by impact_bps."""
+    return _depth(market, body.endowment)
 
 
-def _depth(market: MarketConfig, endowment: float, first_price: float) -> float:
+def _depth(market: MarketConfig, endowment: float) -> float:
     if market.source == "tape" or market.impact_bps == 0.0:
         return float("inf")
-    return FULL_ORDER * endowment / (first_price * market.impact_bps * 1e-4)
+    return FULL_ORDER * endowment / (market.impact_bps * 1e-4)
 
 
 class Market:
@@ -76,7 +76,7 @@ class Market:
         self.markets = markets
         self.tape_rounds = None if tape is None else _whole_rounds(tape, config.warmup_bars, ticks_per_round)
         price = config.start_price if tape is None else float(tape.open[0])
-        self.depth = np.full(markets, _depth(config, endowment, price))  # [M] f64
+        self.depth = np.full(markets, _depth(config, endowment))  # [M] f64, cash units, fixed for life
         log_price = np.full(markets, np.log(price))
         self.state = MarketState(
             log_close=log_price,

@@ -1,16 +1,18 @@
 """The uniform-price call auction against a log-linear background supply, in closed form.
 
-Agents send cash to spend B and shares to sell S; the house sells lambda (ln p - m) shares, so the
-auction clears where B/p - S = lambda (ln p - m). In units of the depth, b = B/(lambda e^m) and
-s = S/lambda, the offset x = ln p - m solves (x + s) e^x = b, that is x = W0(b e^s) - s. The permanent
-impact is log-linear because every other form admits riskless round trips (Huberman & Stanzl 2004).
+Agents send cash to spend B and shares to sell S; the house sells shares for Lambda (ln p - m) cash, so the
+auction clears where B - S p = Lambda (ln p - m). In units of the depth, b = B/Lambda and
+s = S e^m/Lambda, the offset x = ln p - m solves b - s e^x = x, that is x = b - W0(s e^b). The depth is in cash,
+so that the same notional moves every price by the same fraction. The permanent impact is log-linear because
+a square-root one, for example, admits riskless round trips (Huberman & Stanzl 2004); that this form admits
+none at a constant reservation price is shown in docs/decisions/0003-market.md.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-_HALLEY_STEPS = 4
+_TINY = 1e-300
 
 
 class Clearing(NamedTuple):
@@ -23,25 +25,39 @@ class Clearing(NamedTuple):
     collared: np.ndarray  # [M] bool, the price stopped at the collar
 
 
-def lambert_w0(z: np.ndarray, shift: np.ndarray) -> np.ndarray:
-    """Return [M] f64, W0(z e^shift) - shift, for z [M] >= 0 and shift [M] >= 0; plain W0(z) where shift is 0.
+def lambert_w0(z: np.ndarray) -> np.ndarray:
+    """Return [M] f64, the principal branch W0(z) of w e^w = z, for z [M] >= 0.
 
-    Solving for the difference keeps e^shift from overflowing and the small offset of a balanced
-    auction from cancelling. Always four Halley steps, so that a row never depends on its neighbours.
     Source: Corless et al. 1996, "On the Lambert W function", section 5 (Halley's iteration).
     """
-    x: np.ndarray = np.log(np.exp(-shift) + z)  # log1p(z) where the shift is 0
-    w = x + shift
-    if np.maximum.reduce(w) > 3.0:  # rows below 3 subtract an exact 0
-        x = x - 0.5 * np.log(np.maximum(w, 1.0)) * (w > 3.0)
-    # No in-place operators here: on arrays of one element numpy takes three times as long for them.
-    one, half = np.ones(len(z)), np.full(len(z), 0.5)
-    for _ in range(_HALLEY_STEPS):
-        g = z * np.exp(-x)
-        f = g - x - shift
+    w = np.log1p(z)
+    w = np.where(w > 3.0, w - 0.5 * np.log(np.maximum(w, 1.0)), w)
+    return -_halley(-w, np.zeros(len(z)), z, 4)
+
+
+def _halley(x: np.ndarray, b: np.ndarray, s: np.ndarray, steps: int) -> np.ndarray:
+    """Return [M] f64, the solution of b - s e^x = x from the start x, after a fixed number of steps.
+
+    A fixed number, so that a market never depends on its neighbours. No in-place operators: on arrays of
+    one element numpy takes three times as long for them.
+    """
+    one, half = np.ones(len(b)), np.full(len(b), 0.5)
+    for _ in range(steps):
+        g = s * np.exp(x)
+        f = b - g - x
         slope = g + one
-        x = x + f / (slope - half * f * g / slope)
+        x = x + f / (slope + half * f * (g / slope))
     return x
+
+
+def _offset(b: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Return [M] f64, x = b - W0(s e^b) to the last bits where |x| <= 1, and beyond 1 on the right side of it.
+
+    Solved for x itself: e^b may overflow, and b - W0 cancels in a balanced auction. The start is Newton's
+    step from the reservation price, which errs by x^2 / 2 and never to the left.
+    """
+    b = np.minimum(b, 3.0 * s + 500.0)  # a larger purchase is as far beyond 1, and would overflow e^x
+    return _halley((b - s) / (1.0 + s), b, s, 3)
 
 
 def clear(
@@ -49,20 +65,21 @@ def clear(
 ) -> Clearing:
     """Clear one auction in every market.
 
-    m: [M] log reservation price. depth: [M] lambda, shares per unit of log price, inf for no impact.
-    collar: largest |ln p - m|. buy_cash: [M] cash units net of fees, >= 0. sell_shares: [M] >= 0.
+    m: [M] log reservation price. depth: [M] Lambda, cash units per unit of log price, inf for no impact.
+    collar: largest |ln p - m|, at most 1. buy_cash: [M] cash units net of fees, >= 0. sell_shares: [M] >= 0.
     """
-    b = buy_cash * np.exp(-m) / depth
-    s = sell_shares / depth
-    x = lambert_w0(b, s)
+    b = buy_cash / depth
+    s = sell_shares * np.exp(m) / depth
+    x = _offset(b, s)
     collared = np.abs(x) > collar
     if not np.logical_or.reduce(collared):
         log_price = m + x
         return Clearing(np.exp(log_price), log_price, np.ones(len(m)), np.ones(len(m)), collared)
     x = np.clip(x, -collar, collar)
-    bought = b * np.exp(-x)  # in units of the depth, like s
+    offered = s * np.exp(x)  # the shares on sale, in cash and units of the depth, like b
     # The house takes the collar's worth on its side; what is left of the heavy side goes unfilled, pro rata.
-    buy_fill = np.where(collared & (x > 0.0), np.minimum(1.0, (x + s) / np.maximum(bought, 1e-300)), 1.0)
-    sell_fill = np.where(collared & (x < 0.0), np.minimum(1.0, (bought - x) / np.maximum(s, 1e-300)), 1.0)
+    for_buyers, for_sellers = x + offered, b - x
+    buy_fill = np.where(collared & (x > 0.0), for_buyers / np.maximum(np.maximum(b, for_buyers), _TINY), 1.0)
+    sell_fill = np.where(collared & (x < 0.0), for_sellers / np.maximum(np.maximum(offered, for_sellers), _TINY), 1.0)
     log_price = m + x
     return Clearing(np.exp(log_price), log_price, buy_fill, sell_fill, collared)

@@ -23,7 +23,7 @@ class Shocks:
     volume: np.ndarray  # [T,M] f64 log-normal factor with mean 1
     regime: np.ndarray  # [T+1,M] i8 sign of the drift of each bar, 0 without drift
     drift: np.ndarray  # [T,M] f64 log drift of each bar
-    crisis: np.ndarray  # [T+1,M] bool, whether a crisis is on when the bar opens
+    crisis: np.ndarray  # [T+1,M] bool, whether a crisis goes on from the bar before
     jump: np.ndarray | None  # [T,M] f64 log jump at each opening; None when crises cannot happen
 
 
@@ -69,7 +69,7 @@ def draw(
     crises, onset = _crises(config, crisis, uniform[:, 1], uniform[:, 2])
     jump = None
     if config.crisis_hazard > 0.0:
-        noise *= np.where(crises[:-1], config.crisis_volatility, 1.0)[:, None, :, None]
+        noise *= np.where(crises[:-1] | onset, config.crisis_volatility, 1.0)[:, None, :, None]
         jump = np.where(onset, config.crisis_jump, 0.0)
     np.cumsum(noise[..., 1:], axis=-1, out=noise[..., 1:])
     volume *= _VOLUME_SPREAD
@@ -89,7 +89,7 @@ def _regimes(config: MarketConfig, first: np.ndarray, u: np.ndarray) -> np.ndarr
 def _crises(
     config: MarketConfig, first: np.ndarray, u_on: np.ndarray, u_off: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return [T+1,M] bool, a crisis is on, and [T,M] bool, it begins at this bar's opening."""
+    """Return [T+1,M] bool, a crisis goes on from the bar before, and [T,M] bool, one begins at this opening."""
     on = np.empty((len(u_on) + 1, len(first)), dtype=bool)
     on[0] = first
     onset = u_on < config.crisis_hazard
@@ -99,6 +99,5 @@ def _crises(
     stays = u_off >= min(1.0, 1.0 / config.crisis_ticks)
     for t in range(len(u_on)):
         onset[t] &= ~on[t]
-        on[t] |= onset[t]
-        on[t + 1] = on[t] & stays[t]
+        on[t + 1] = (on[t] | onset[t]) & stays[t]
     return on, onset

@@ -5,6 +5,7 @@ as the tables. (A separate table of applied migrations would hold wall-clock tim
 every row is hashed, and could disagree with the version.)
 """
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -102,16 +103,28 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
 
 
 def check_file(path: Path) -> None:
-    """Raise StoreError unless the path is a file that begins like an SQLite database."""
+    """Raise StoreError unless the path is a file that begins like an SQLite database and is all there."""
     if not path.is_file():
         raise StoreError(f"{path}: no run is recorded here; name a run's directory or start one with `run`")
     try:
+        size = path.stat().st_size
         with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
+            header = file.read(100)
     except OSError as error:
         raise EnvironmentFault(f"{path}: cannot be read ({error.strerror}); check its permissions") from error
-    if magic != _MAGIC:
+    if header[: len(_MAGIC)] != _MAGIC or len(header) < 100:
         raise StoreError(f"{path}: not an SQLite database; restore it from a copy")
+    # SQLite itself opens a file that was cut short. With a log beside it the header may be ahead.
+    page, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    promised = (65536 if page == 1 else page) * pages
+    if size < promised and not _has_log(path):
+        raise StoreError(f"{path}: cut short at {size} of {promised} bytes; restore it from a copy")
+
+
+def _has_log(path: Path) -> bool:
+    """Whether rounds wait in a write-ahead log; read-only readers leave an empty one behind."""
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 _CURES: Final = {
@@ -126,7 +139,7 @@ _CURES: Final = {
 }
 
 
-def named_error(error: sqlite3.Error, path: Path, doing: str) -> ArenaError:
+def named_error(error: Exception, path: Path, doing: str) -> ArenaError:
     """Return the error of ours that an SQLite error means, in one line with its cure."""
     name = getattr(error, "sqlite_errorname", "") or ""
     text = " ".join(str(error).split())
@@ -141,7 +154,7 @@ def store_errors(path: Path, doing: str) -> Iterator[None]:
     """Turn SQLite errors inside the block into EnvironmentFault or StoreError."""
     try:
         yield
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # a damaged schema can garble the message itself
         raise named_error(error, path, doing) from error
 
 
@@ -152,7 +165,9 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """
     check_file(path)
     with store_errors(path, "open for reading"):
-        uri = path.resolve().as_uri() + "?mode=ro"
+        # Where no log can be created beside the file (a read-only disk), SQLite reads it only as immutable.
+        frozen = not os.access(path.parent, os.W_OK) and not _has_log(path)
+        uri = path.resolve().as_uri() + ("?mode=ro&immutable=1" if frozen else "?mode=ro")
         connection = sqlite3.connect(uri, uri=True, timeout=10.0, isolation_level=None)
         try:
             connection.execute("PRAGMA trusted_schema = OFF")

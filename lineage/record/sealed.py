@@ -1,6 +1,9 @@
 """A round after sealing: the values that the store writes, already hashed, sorted and typed."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
 
 from lineage.record.digests import Table
 from lineage.record.events import SealedEvent
@@ -28,6 +31,10 @@ class AgentRow:
     genome_sha256: str
     weights_sha256: str
     identity: str
+
+
+agent_values: Callable[[AgentRow], tuple[Any, ...]] = attrgetter(*(column.name for column in fields(AgentRow)))
+"""The values of an AgentRow in the order of the table's columns (`astuple` is ten times slower)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lineage.record.events import SealedEvent
 from lineage.record.genesis import RunRow
 from lineage.record.provenance import Session
 from lineage.record.schema import check_file, check_identity, connect_reader, migrate, named_error, store_errors
-from lineage.record.sealed import SealedClose, SealedRound
+from lineage.record.sealed import SealedClose, SealedRound, agent_values
 
 FILE_NAME = "run.sqlite"
 """Name of the database inside a run's directory."""
@@ -40,9 +40,7 @@ def checkpoint_hash(round_index: int, file: str, sha256: str, head: str, before:
 
 
 def _event_rows(events: list[SealedEvent]) -> list[tuple[int | str | None, ...]]:
-    return [
-        (e.event_id, e.round, e.agent_id, e.seq, e.tick, e.kind, e.payload, e.prev_hash, e.hash) for e in events
-    ]
+    return [(e.event_id, e.round, e.agent_id, e.seq, e.tick, e.kind, e.payload, e.prev_hash, e.hash) for e in events]
 
 
 class Store:
@@ -122,7 +120,7 @@ class Store:
         with self._transaction(f"write round {sealed.round}"):
             run = self.connection.executemany
             self.connection.execute(_ROUND, (*span, sealed.root, sealed.head))
-            run(_AGENT, [dataclasses.astuple(row) for row in sealed.agents])
+            run(_AGENT, [agent_values(row) for row in sealed.agents])
             run(_GENE, sealed.genes)
             run(_EVENT, _event_rows(sealed.events))
             run(_BAR, rows_of(sealed.bars))
@@ -202,7 +200,7 @@ class Store:
                 "SELECT threads, device, numerics FROM session ORDER BY session_id LIMIT 1"
             ).fetchone()
         if row is None:
-            raise StoreError(f"{self.path}: no session is recorded; the start was cut short, start the run again elsewhere")
+            raise StoreError(f"{self.path}: no session is recorded: the start was cut short; start again elsewhere")
         return int(row[0]), str(row[1]), str(row[2])
 
     def checkpoints(self) -> list[CheckpointFile]:
