@@ -77,7 +77,7 @@ class Brains:
     moment1: torch.Tensor  # [P,n_params] f32, Adam
     moment2: torch.Tensor  # [P,n_params] f32, Adam
     birth_params: torch.Tensor  # [P,n_params] f32, the online network at birth
-    steps: torch.Tensor  # [P] i64, updates done in this life, inherited moments included
+    steps: torch.Tensor  # [P] i64, updates behind the moments, inherited ones included; always on the CPU
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return every buffer by name; on a CPU the arrays share memory with the tensors."""
@@ -109,7 +109,7 @@ def allocate(seats: int, obs_dim: int, n_actions: int, config: MindConfig, devic
     buffers = {
         name: torch.zeros((seats, layout.n_params), dtype=torch.float32, device=device) for name in _BUFFERS[:-1]
     }
-    return Brains(layout=layout, steps=torch.zeros(seats, dtype=torch.int64, device=device), **buffers)
+    return Brains(layout=layout, steps=torch.zeros(seats, dtype=torch.int64), **buffers)
 
 
 def views(layout: Layout, flat: torch.Tensor) -> Weights:

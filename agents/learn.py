@@ -109,10 +109,11 @@ def _apply(brains: Brains, rows: torch.Tensor, gradient: torch.Tensor, rates: Ra
     """Adam, then the target network, for the seats `rows` [N] with their clipped gradients [N,n_params]."""
     seats = rows.cpu().numpy()
     beta1, beta2 = config.adam_beta1, config.adam_beta2
-    brains.steps[rows] += 1
+    brains.steps[seats] += 1
+    steps = brains.steps[seats]
     moment1 = brains.moment1[rows].lerp(gradient, 1.0 - beta1)
     moment2 = (brains.moment2[rows] * beta2).addcmul(gradient, gradient, value=1.0 - beta2)
-    size = step_size(rates.learning_rate[seats], brains.steps[rows].cpu().numpy(), config)
+    size = step_size(rates.learning_rate[seats], steps.numpy(), config)
     delta = moment1 / (moment2.sqrt() + config.adam_eps)
     params = brains.params[rows] - torch.from_numpy(size).to(delta.device)[:, None] * delta
     brains.moment1[rows] = moment1
@@ -122,7 +123,7 @@ def _apply(brains: Brains, rows: torch.Tensor, gradient: torch.Tensor, rates: Ra
         tau = torch.from_numpy(rates.tau[seats]).to(delta.device)[:, None]
         brains.target[rows] = brains.target[rows].lerp(params, tau)
     elif config.target == "hard":
-        due = brains.steps[rows] % config.hard_target_every == 0
+        due = (steps % config.hard_target_every == 0).to(delta.device)
         brains.target[rows[due]] = params[due]
     else:
         brains.target[rows] = params

@@ -92,7 +92,8 @@ class FastLearner:
             batch = batch.to(self.device)
             job = _Job(self, batch, rates, active)
         count = len(batch.seats)
-        size = max(min(self._size, -(-count // self.threads)), 1)
+        chunks = self.threads * -(-count // (self._size * self.threads))  # as many for each worker
+        size = max(-(-count // max(chunks, 1)), 1)
         starts = range(0, count, size)
 
         def work(worker: int) -> None:
@@ -236,8 +237,8 @@ class _Job:
         self.wanted = active[batch.seats]  # [N]
         self.good = np.zeros_like(self.wanted)
         self.stats = LearnStats.allocate(len(active))
-        self.steps = brains.steps.cpu().numpy()[batch.seats] + 1
-        sizes = step_size(rates.learning_rate[batch.seats], self.steps, learner.config)
+        steps = brains.steps.numpy()[batch.seats] + 1
+        sizes = step_size(rates.learning_rate[batch.seats], steps, learner.config)
         self.sizes = torch.from_numpy(sizes).to(device)[:, None]  # [N,1]
         self.taus = torch.from_numpy(rates.tau[batch.seats]).to(device)[:, None]
         self.figures = torch.zeros((5, len(batch.seats)), device=device)  # as in LearnStats
@@ -256,10 +257,11 @@ class _Job:
         """Count the updates, copy the targets that are due, and return the figures by seat."""
         brains, config, stats = learner.brains, learner.config, self.stats
         chosen = self.batch.seats[self.good]
-        index = torch.from_numpy(chosen).to(learner.device)
-        brains.steps[index] += 1
+        steps = brains.steps.numpy()  # a view
+        steps[chosen] += 1
         if config.target != "soft" and len(chosen):
-            due = index if config.target == "none" else index[brains.steps[index] % config.hard_target_every == 0]
+            copied = chosen if config.target == "none" else chosen[steps[chosen] % config.hard_target_every == 0]
+            due = torch.from_numpy(copied).to(learner.device)
             brains.target[due] = brains.params[due]
         figures = self.figures.cpu().numpy()
         mine = self.batch.seats[self.wanted]

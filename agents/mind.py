@@ -11,6 +11,7 @@ import torch
 
 from agents import brains as brain
 from agents import genome
+from agents.checks import Alarm, Checks
 from agents.config import GenomeConfig, MindConfig
 from agents.learn import LearnStats, Rates, learn_step
 from agents.learn_fast import FastLearner
@@ -30,6 +31,7 @@ EMPTY_MIND, DQN = -1, 0
 _BLOCK: Final = 64
 
 _OWN_ARRAYS: Final = ("kind", "genes", "age_ticks")
+_PARTS: Final = ("replay", "vitals", "checks")
 
 Inheritance = Literal["darwinian", "baldwinian", "lamarckian"]
 
@@ -75,6 +77,7 @@ class Minds:
         self.brains = brain.allocate(seats, OBS_DIM, N_ACTIONS, mind, device)
         self.replay = Replay.allocate(seats, mind.replay_capacity, OBS_DIM)
         self.vitals = Vitals.allocate(seats, N_ACTIONS)
+        self.checks = Checks.allocate(seats)
         self._weights = brain.views(self.brains.layout, self.brains.params)
         self._head = head_matrix(self.brains.layout, device)
         self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
@@ -186,6 +189,14 @@ class Minds:
         self.vitals.reset()
         return signs
 
+    def alarms(self, signs: Mapping[str, np.ndarray], reward_clip: float = 5.0) -> list[Alarm]:
+        """Return the alarms of the round whose `signs` `end_round` returned, by seat; each once a life.
+
+        reward_clip bounds the reward of a tick. `signs` may hold `probe_gain` [P] besides (see `Checks.judge`).
+        """
+        gamma = self.genes[:, genome.GAMMA]
+        return self.checks.judge(signs, reward_clip / np.maximum(1.0 - gamma, 1e-6))
+
     def new_founder(self, seat: int, agent_id: int, kind: int = DQN) -> None:
         """Seat a founder: genome around the typical values, fresh weights if it learns."""
         self.clear_seat(seat)
@@ -237,12 +248,15 @@ class Minds:
         brain.clear_seat(self.brains, seat)
         self.replay.clear_seat(seat)
         self.vitals.clear_seat(seat)
+        self.checks.clear_seat(seat)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Return everything that a checkpoint needs, by name; on a CPU views, not copies."""
         state: dict[str, np.ndarray] = {f"minds.{name}": getattr(self, name) for name in _OWN_ARRAYS}
         state |= {f"brains.{name}": value for name, value in self.brains.arrays().items()}
-        return state | arrays.dump("replay", self.replay) | arrays.dump("vitals", self.vitals)
+        for name in _PARTS:
+            state |= arrays.dump(name, getattr(self, name))
+        return state
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Copy the arrays of `state_arrays` back. Raises StoreError when one is missing or does not fit."""
@@ -254,8 +268,8 @@ class Minds:
             target[...] = value
         prefix = "brains."
         self.brains.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
-        arrays.restore("replay", self.replay, saved)
-        arrays.restore("vitals", self.vitals, saved)
+        for name in _PARTS:
+            arrays.restore(name, getattr(self, name), saved)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 hex of weights, targets, moments and step counts."""

@@ -57,7 +57,8 @@ class Alone:
     def __init__(self) -> None:
         self.online, self.target = Single(), Single()
         self.adam = torch.optim.Adam(self.online.parameters(), lr=RATE, eps=CONFIG.adam_eps, fused=True)
-        self.pairs = list(self.target.parameters()), list(self.online.parameters())
+        self.weights: list[torch.Tensor] = list(self.online.parameters())
+        self.frozen: list[torch.Tensor] = list(self.target.parameters())
         self.bias = torch.from_numpy(LEGAL_BIAS)
 
     def update(self, batch: Batch, row: int) -> None:
@@ -72,7 +73,7 @@ class Alone:
         torch.nn.utils.clip_grad_norm_(self.online.parameters(), CONFIG.grad_clip)
         self.adam.step()
         with torch.no_grad():
-            torch._foreach_lerp_(*self.pairs, TAU)
+            torch._foreach_lerp_(self.frozen, self.weights, TAU)
 
 
 def random_batch(agents: int) -> Batch:

@@ -127,8 +127,9 @@ class Engine:
             )
 
     def _write_checkpoint(self) -> files.CheckpointFile:
-        metadata: dict[str, int | str] = {"run": self.row.run_id, "round": self.world.round - 1, "head": self.ledger.head}
-        return files.write_checkpoint(self.directory, self.world.round - 1, self.world.state_arrays(), metadata)
+        last = self.world.round - 1
+        metadata: dict[str, int | str] = {"run": self.row.run_id, "round": last, "head": self.ledger.head}
+        return files.write_checkpoint(self.directory, last, self.world.state_arrays(), metadata)
 
     def _drop_old_checkpoints(self) -> None:
         for _, path in files.list_checkpoints(self.directory)[self.world.config.record.checkpoints_kept :]:
@@ -234,8 +235,8 @@ def _read_tape(tape: Path | None, config: RunConfig) -> Tape | None:
     read = read_tape(tape, config.market.tape_skip_bad)
     if read.sha256 != config.market.tape_sha256:
         raise StoreError(
-            f"{tape}: SHA-256 {read.sha256[:16]}... is not the {config.market.tape_sha256[:16]}... of the configuration; "
-            "put the original tape back"
+            f"{tape}: SHA-256 {read.sha256[:16]}... is not the configuration's "
+            f"{config.market.tape_sha256[:16]}...; put the original tape back"
         )
     return read
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def cents(cash: float) -> int:
     """Return cash units as integer cents, the only money that enters a hash."""
-    return int(round(float(cash) * 100.0))
+    return round(float(cash) * 100.0)
 
 
 def kind_name(minds: Minds, seat: int) -> str:
@@ -147,7 +147,7 @@ def immigrate(world: "World") -> None:
     endowment = config.body.endowment
     chances = rng.uniforms(world.keys["immigration"], np.arange(config.arena.markets), world.round, 1)[:, 0]
     for market in range(config.arena.markets):
-        arrivals = int(math.floor(config.life.immigration_per_round + chances[market]))
+        arrivals = math.floor(config.life.immigration_per_round + chances[market])
         for _ in range(arrivals):
             seat = lifecycle.free_seat(world.bodies, market, config.arena.seats)
             estate_can = bool(accounts.estate[market] >= endowment)

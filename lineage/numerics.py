@@ -1,15 +1,15 @@
-"""What this machine computes: a fingerprint of a few learning steps, to tell beforehand whether a history can go on here."""
+"""What this machine computes: a fingerprint that tells beforehand whether a history can go on here."""
 
 import hashlib
 
 import numpy as np
 import torch
+from msgspec.structs import replace
 
 from agents.config import GenomeConfig, MindConfig
 from agents.mind import Minds
 from arena import rng
 from arena.spec import N_ACTIONS, OBS_DIM
-from msgspec.structs import replace
 
 _LARGEST_PROBE = 256
 

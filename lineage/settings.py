@@ -221,8 +221,9 @@ def read_assignment(text: str) -> Given:
     key = key.strip()
     if not equals or not key:
         raise ConfigError(f"--set {shown(text)}: not of the form section.key=value; e.g. --set market.drift=0.002")
-    check_key(key, f"--set {key}")
-    return Given(key, _value_of(value.strip(), key), f"--set {key}", f"--set {key}")
+    place = f"--set {shown(key)[1:-1]}"
+    check_key(key, place)
+    return Given(key, _value_of(value.strip(), key), place, place)
 
 
 def _value_of(text: str, key: str) -> object:

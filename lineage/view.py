@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import mesa
 
-from arena.body.state import APPRENTICE
+from arena.body.state import APPRENTICE, ESTATE
 from arena.errors import StaleAgentError
 from lineage.inherit import genes_of, kind_name
 
@@ -30,7 +30,8 @@ class AgentView(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
     def seat(self) -> int:
         """The array row that this agent occupies for life."""
         bodies = self.model.arena.bodies
-        if int(bodies.agent_id[self._seat]) != self.unique_id:
+        gone = int(bodies.agent_id[self._seat]) != self.unique_id
+        if gone or int(bodies.status[self._seat]) == ESTATE:
             raise StaleAgentError(
                 f"agent {self.unique_id} is dead; its history is in the run's database, not in the arena"
             )

@@ -14,8 +14,8 @@ from arena.body import accounting, lifecycle, scars
 from arena.body.state import APPRENTICE, EMPTY, ESTATE, TRADING, Accounts, Bodies
 from arena.core import Arena, Tick, WorldConfig
 from arena.errors import InvariantError
-from arena.market.bars import Bars
 from arena.market.background import Market
+from arena.market.bars import Bars
 from arena.market.tape import Tape
 from lineage import inherit
 from lineage.columns import agent_rows, market_rows
@@ -58,7 +58,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         self._views: dict[int, AgentView] = {}
         self.datacollector = mesa.DataCollector(model_reporters=_REPORTERS)
         self._start_record()
-        self._bars += [(index - config.market.warmup_bars, bars) for index, bars in enumerate(self.arena.open_markets())]
+        self._bars += list(enumerate(self.arena.open_markets(), start=-config.market.warmup_bars))
         inherit.found(self)
         accounting.seal_totals(self.accounts, self.bodies)
 

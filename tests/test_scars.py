@@ -134,7 +134,8 @@ def test_paper_losses_hurt_but_leave_no_mark() -> None:
 
 def test_damage_never_falls_over_random_lives() -> None:
     """Through thousands of random ticks, rounds and deaths no agent's damage ever shrinks."""
-    arena = make_arena(2, 16, market=MarketConfig(warmup_bars=128, crisis_hazard=0.01), scars=ScarConfig(drawdown_step=0.03))
+    market = MarketConfig(warmup_bars=128, crisis_hazard=0.01)
+    arena = make_arena(2, 16, market=market, scars=ScarConfig(drawdown_step=0.03))
     chooser = np.random.default_rng(5)
     worst = dict.fromkeys(range(1, 33), 0)
     for round_index in range(30):

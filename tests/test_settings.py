@@ -5,7 +5,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena.errors import ConfigError
@@ -104,6 +104,7 @@ def test_any_text_survives_the_toml_writer(text: str) -> None:
 
 
 @given(st.text(max_size=60))
+@example("0\n0=")
 def test_any_assignment_is_accepted_or_refused_in_one_line(text: str) -> None:
     """No text after --set gives anything but settings or one line."""
     try:

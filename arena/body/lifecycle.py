@@ -142,10 +142,12 @@ def free_seat(bodies: Bodies, market: int, seats_per_market: int) -> int | None:
 
 
 def pay_endowment(bodies: Bodies, accounts: Accounts, parent: int, child_market: int, endowment: float) -> None:
-    """Move an endowment out of the parent's cash; peak and reward base shrink with it, so that
-    a birth is neither a drawdown nor a loss."""
+    """Move an endowment out of the parent's cash.
+
+    Peak and reward base shrink with it, so that a birth is neither a drawdown nor a loss.
+    """
     if bodies.cash[parent] < endowment:
-        raise InvariantError(f"seat {parent}: cash {bodies.cash[parent]:.2f} cannot pay an endowment of {endowment:.2f}")
+        raise InvariantError(f"seat {parent}: cash {bodies.cash[parent]:.2f} cannot pay the endowment {endowment:.2f}")
     home = parent // (len(bodies.cash) // len(accounts.estate))
     kept = (bodies.equity[parent] - endowment) / bodies.equity[parent]
     bodies.cash[parent] -= endowment

@@ -44,7 +44,9 @@ def before(bodies: Bodies) -> Before:
     return Before(bodies.drawdown.copy(), win_rate(bodies), bodies.scars.copy())
 
 
-def reward_parts(bodies: Bodies, past: Before, ruined: np.ndarray, endowment: float, config: RewardConfig) -> np.ndarray:
+def reward_parts(
+    bodies: Bodies, past: Before, ruined: np.ndarray, endowment: float, config: RewardConfig
+) -> np.ndarray:
     """Return [P,K] the parts named in PARTS[config.preset]; the reward is their clipped sum.
 
     ruined: [P] bool, the account was lost in this tick. Call after the accounts were marked; it closes
@@ -54,6 +56,7 @@ def reward_parts(bodies: Bodies, past: Before, ruined: np.ndarray, endowment: fl
     growth = np.log(np.maximum(bodies.equity, floor) / np.maximum(bodies.reward_equity, floor))
     deeper = np.maximum(bodies.drawdown - past.drawdown, 0.0)
     points = bodies.pending_scar_points.copy()
+    parts: tuple[np.ndarray, ...]
     if config.preset == "log_equity":
         weights = bodies.reward_weights
         unit = 1.0 / config.reference_volatility

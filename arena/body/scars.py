@@ -9,7 +9,6 @@ from arena.body.orders import Orders
 from arena.body.state import APPRENTICE, TRADING, Bodies
 from arena.config import ScarConfig
 
-
 _FATAL_STEP = 8
 
 
@@ -39,7 +38,7 @@ def _give(bodies: Bodies, seat: int, kind: int, severity: int, scars: ScarConfig
     bodies.scars[seat] += 1
     if severity >= spec.SEVERE:
         bodies.severe_scars[seat] += 1
-    drawdown_bps = int(round(float(bodies.drawdown[seat]) * 10_000))
+    drawdown_bps = round(float(bodies.drawdown[seat]) * 10_000)
     return ScarMark(seat, kind, severity, points, int(bodies.damage[seat]), drawdown_bps)
 
 

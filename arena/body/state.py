@@ -43,7 +43,7 @@ class Bodies:
     trade_profit: np.ndarray  # [P] f64, realised profit of the open trade so far
     closed_profit: np.ndarray  # [P] f64, profit booked by closes in the latest tick
     holding_ticks: np.ndarray  # [P] i32, ticks since the position was opened, 0 when flat
-    round_fees: np.ndarray  # [P] f64, fees and slippage paid since the round began
+    round_fees: np.ndarray  # [P] f64, fees paid since the round began
     invalid_actions: np.ndarray  # [P] i32
     birth_round: np.ndarray  # [P] i32
     apprentice_rounds: np.ndarray  # [P] i32, rounds of apprenticeship left
@@ -57,7 +57,7 @@ class Bodies:
     @classmethod
     def allocate(cls, seats_total: int) -> "Bodies":
         """Return `seats_total` empty seats."""
-        columns = {
+        columns: dict[str, np.ndarray] = {
             field.name: np.zeros(seats_total, dtype=_DTYPES.get(field.name, np.float64))
             for field in dataclasses.fields(cls)
         }
@@ -113,7 +113,7 @@ _INTS = (
     "drawdown_step damage severe_scars scars closed_trades won_trades paper_trades paper_wins paper_ruins "
     "holding_ticks invalid_actions birth_round apprentice_rounds age_rounds offspring next_birth_round"
 )
-_DTYPES: dict[str, type] = {name: np.int32 for name in _INTS.split()} | {
+_DTYPES: dict[str, type] = dict.fromkeys(_INTS.split(), np.int32) | {
     "agent_id": np.int64,
     "status": np.int8,
 }
