@@ -14,7 +14,7 @@ help:
 	@echo "make test      lint, types, import contracts, fast tests"
 	@echo "make test-all  the same with the slow tests"
 	@echo "make check     lint, types, import contracts only"
-	@echo "make bench     measure agent steps and updates a second"
+	@echo "make bench     measure agent steps and updates a second, and where time goes"
 	@echo "make clean     remove what was built (runs/ stays)"
 
 $(STAMP): pyproject.toml constraints.txt
@@ -40,7 +40,7 @@ test-all: check
 	$(THREADS) $(BIN)/python -m pytest -q -n 2 $(ARGS)
 
 bench: $(STAMP)
-	$(THREADS) $(BIN)/python -m benchmarks.engine $(ARGS)
+	@$(BIN)/lineage-arena bench $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

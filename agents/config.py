@@ -51,8 +51,8 @@ class GenomeConfig(Section, frozen=True):
 
     learning_rate: Bounds = (1e-5, 4e-4, 5e-3)
     gamma: Bounds = (0.5, 0.92, 0.995)
-    epsilon_final: Bounds = (0.0, 0.02, 0.2)
-    epsilon_decay_ticks: Bounds = (100.0, 1000.0, 20000.0)
+    epsilon_final: Bounds = (0.0, 0.01, 0.2)
+    epsilon_decay_ticks: Bounds = (50.0, 600.0, 20000.0)
     tau: Bounds = (1e-4, 5e-3, 0.1)
     drawdown_weight: Bounds = (0.0, 0.1, 2.0)
     scar_weight: Bounds = (0.0, 0.05, 2.0)

@@ -101,10 +101,10 @@ class FastLearner:
                 for start in starts[worker :: self.threads]:
                     self._chunk(worker, job, slice(start, min(start + size, count)))
 
-        if self._pool is None or len(starts) < 2:
+        if self._pool is None:
             work(0)
-        else:
-            list(self._pool.map(work, range(self.threads)))
+        else:  # even a single chunk: out here torch would share its products among threads, with other last bits
+            list(self._pool.map(work, range(min(self.threads, len(starts)))))
         return job.finish(self)
 
     def _of_size(self, worker: int, k: int) -> Buffers:

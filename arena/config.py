@@ -25,7 +25,7 @@ class ArenaConfig(Section, frozen=True):
     """Markets, each with its own seats, house and estate."""
     seats: Annotated[int, Meta(ge=1, le=65536)] = 64
     """Seats in each market."""
-    ticks_per_round: Annotated[int, Meta(ge=1, le=10000)] = 20
+    ticks_per_round: Annotated[int, Meta(ge=1, le=10000)] = 40
     """Ticks in a round."""
 
 
@@ -34,13 +34,13 @@ class MarketConfig(Section, frozen=True):
 
     source: MarketSource = "franke_westerhoff"
     """Where the background reservation price comes from."""
-    impact_bps: NonNegative = 5.0
+    impact_bps: NonNegative = 4.0
     """Price move of one full-size order of a fresh agent, basis points at any price; 0 = no impact (pure replay)."""
     collar: Annotated[float, Meta(gt=0.0, le=1.0)] = 0.10
     """Largest |ln price - reservation price|; beyond it the heavy side is rationed."""
     start_price: Positive = 100.0
     """First price, cash units a share."""
-    drift: NonNegative = 0.0014
+    drift: NonNegative = 0.002
     """|log drift| a tick, g0; its sign follows a two-state Markov chain."""
     drift_stay: Fraction = 0.99
     """Probability that the drift keeps its sign from one tick to the next."""
@@ -73,13 +73,13 @@ class BodyConfig(Section, frozen=True):
 
     endowment: Positive = 10_000.0
     """W0: what every agent starts real trading with, cash units."""
-    fee_bps: Annotated[float, Meta(ge=0.0, le=1000.0)] = 10.0
+    fee_bps: Annotated[float, Meta(ge=0.0, le=1000.0)] = 2.0
     """Fee on the notional of each fill, basis points, before the damage multiplier."""
-    living_cost_bps: Annotated[float, Meta(ge=0.0, le=5000.0)] = 50.0
+    living_cost_bps: Annotated[float, Meta(ge=0.0, le=5000.0)] = 20.0
     """Living cost a round, basis points of the endowment, before the damage multiplier."""
-    wealth_cost_bps: Annotated[float, Meta(ge=0.0, le=5000.0)] = 0.0
+    wealth_cost_bps: Annotated[float, Meta(ge=0.0, le=5000.0)] = 10.0
     """Living cost a round on equity above the endowment, basis points, before the multiplier."""
-    aging_rounds: NonNegative = 0.0
+    aging_rounds: NonNegative = 150.0
     """Age at which living costs twice as much as at birth, growing linearly; 0 = age costs nothing."""
     min_notional: NonNegative = 10.0
     """Smallest order and smallest rest of a position, cash units."""
@@ -94,7 +94,7 @@ class ScarConfig(Section, frozen=True):
     moderate_points: Count = 5
     severe_points: Count = 20
     fatal_points: Count = 100
-    drawdown_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.10
+    drawdown_step: Annotated[float, Meta(gt=0.0, lt=1.0)] = 0.12
     """Drawdown of one step below the peak: 1st step minor, 2nd moderate, further ones severe."""
     slippage_limit: Positive = 0.02
     """A fill further than this from the reservation price scars (minor)."""
@@ -125,17 +125,17 @@ class LifeConfig(Section, frozen=True):
     """Share of won trades that a parent needs."""
     spawn_max_severe: Count = 3
     """A parent has fewer severe scars than this."""
-    spawn_cooldown_rounds: Count = 5
+    spawn_cooldown_rounds: Count = 40
     """Rounds between two births of one parent."""
     dispersal: Fraction = 0.1
     """Probability that a child is born in another market."""
     founder_apprentice_rounds: Count = 60
     """Rounds on paper for founders and immigrants."""
-    heir_apprentice_rounds: Count = 10
+    heir_apprentice_rounds: Count = 5
     """Rounds on paper for heirs."""
-    founders_fraction: Fraction = 1.0
+    founders_fraction: Fraction = 0.75
     """Share of the seats taken by founders at the start."""
-    immigration_per_round: NonNegative = 0.25
+    immigration_per_round: NonNegative = 0.1
     """Most immigrants a round and market, paid by the estate; the fraction is a probability."""
     patron: bool = False
     """Whether a patron may pay for immigrants when the estate cannot."""

@@ -80,7 +80,7 @@ class Arena:
 
     def per_seat(self, per_market: np.ndarray) -> np.ndarray:
         """Return [P] from [M]."""
-        return np.repeat(per_market, self.seats)
+        return per_market.repeat(self.seats)
 
     def living(self) -> np.ndarray:
         """Return [P] bool: apprentices and real traders."""
@@ -90,9 +90,10 @@ class Arena:
 
     def crowding(self) -> np.ndarray:
         """Return [M] f64 the share of living agents that hold shares, real or paper."""
-        alive = self.living().reshape(self.markets, -1)
-        held = (self.bodies.shares > 0.0).reshape(self.markets, -1) & alive
-        share: np.ndarray = held.sum(axis=1) / np.maximum(alive.sum(axis=1), 1)
+        alive = self.living()
+        counted = np.array(((self.bodies.shares > 0.0) & alive, alive)).reshape(2, self.markets, -1)
+        held, living = np.add.reduce(counted, axis=-1, dtype=np.int64)
+        share: np.ndarray = held / np.maximum(living, 1)
         return share
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
@@ -106,7 +107,7 @@ class Arena:
     def step(self, actions: np.ndarray) -> Tick:
         """Play one tick with actions [P] that were decided on the latest `observe()`."""
         config, bodies, accounts = self.config, self.bodies, self.accounts
-        past = reward.before(bodies)
+        past = reward.before(bodies, config.reward)
         close = self.per_seat(self.senses.close)
         stop = stop_fires(bodies, close, self.per_seat(self.senses.atr))
         orders = decide_orders(bodies, actions, self.mask, close, stop, config.body)
@@ -142,11 +143,12 @@ class Arena:
         invested: np.ndarray,
     ) -> list[scars.ScarMark]:
         """Give this tick's scars: stops, forced sales, slipped fills, a crash while invested."""
+        limits = self.config.scars
+        slippage = np.abs(clearing.log_price - reservation)  # [M]
         filled = (fills.spent > 0.0) | (fills.sold > 0.0)
-        slipped = self.per_seat(np.abs(clearing.log_price - reservation)) * filled
-        last_close = self.senses.close
-        crashed = self.per_seat(np.log(bars.close / last_close) <= self.config.scars.crash_return)
-        return scars.scars_of_tick(self.bodies, orders, slipped, crashed, invested, self.config.scars)
+        slipped = self.per_seat(slippage > limits.slippage_limit) & filled
+        crashed = self.per_seat(np.log(bars.close / self.senses.close) <= limits.crash_return) & invested
+        return scars.scars_of_tick(self.bodies, orders, slipped, crashed, limits)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Return all mutable state between two rounds, for a checkpoint; views, not copies."""

@@ -162,7 +162,11 @@ def measure(agents: int, threads: int, seconds: float) -> dict[str, Any]:
     speeds = {name: made[name][0] / best[name] for name in made}
     base = speeds["loop of single networks"]
     tick = living(agents)
-    act, remember, learn = np.min([tick() for _ in range(30)], axis=0)
+    ticks: list[tuple[float, float, float]] = []
+    end = time.perf_counter() + seconds
+    while len(ticks) < 20 or time.perf_counter() < end:
+        ticks.append(tick())
+    act, remember, learn = np.min(ticks, axis=0)
     return {
         "agents": agents,
         "threads": threads,

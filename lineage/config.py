@@ -39,8 +39,6 @@ class RecordConfig(Section, frozen=True):
     """Rounds between two checkpoints."""
     checkpoints_kept: Annotated[int, Meta(ge=1, le=100)] = 2
     """Newest checkpoints that stay on disk."""
-    agent_rounds_every: Annotated[int, Meta(ge=1)] = 1
-    """Rounds between two sets of per-agent rows."""
 
 
 class RunConfig(Section, frozen=True):

@@ -4,26 +4,21 @@ Resume is replay. A checkpoint is only a shortcut: from the newest good one, eve
 already holds is computed again and must come out identical, or the run stops with nothing changed.
 """
 
-import copy
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
-import msgspec
-
-from arena.errors import ConfigError, DivergenceError, StoreError
-from arena.market.tape import Tape, read_tape
+from arena.errors import ConfigError, DivergenceError
 from lineage import numerics, rundir
 from lineage.config import RunConfig, to_plain
 from lineage.record import checkpoint as files
 from lineage.record.genesis import RunRow, run_row
 from lineage.record.ledger import Ledger
-from lineage.record.provenance import session, versions
-from lineage.record.sealed import SealedRound
+from lineage.record.provenance import Session, session, versions
 from lineage.record.store import FILE_NAME, Store
+from lineage.rewind import Rewound, compare, open_world, rewind, tape_of
 from lineage.settings_text import to_toml
 from lineage.world import World
 
@@ -65,15 +60,25 @@ class Engine:
     """One run being written; use it as a context manager so that lock and database are let go."""
 
     def __init__(
-        self, directory: Path, row: RunRow, world: World, ledger: Ledger, store: Store, lock: rundir.Lock
+        self,
+        directory: Path,
+        row: RunRow,
+        world: World,
+        rewound: Rewound,
+        store: Store,
+        lock: rundir.Lock,
+        session: Session | None = None,
     ) -> None:
+        """Take over a claimed directory; `session` is noted before this process's first write."""
         self.directory = directory
         self.row = row
         self.world = world
-        self.ledger = ledger
+        self.ledger = rewound.ledger
         self.store = store
         self.rounds_total = world.config.rounds
+        self._damaged = rewound.damaged
         self._lock = lock
+        self._session = session
         self._last_recorded = store.last_round()
         self._steps_before = world.counts["agent_steps"], world.counts["updates"]
         self.seconds = 0.0
@@ -110,43 +115,57 @@ class Engine:
         record = self.world.play_round()
         sealed = self.ledger.seal_round(record)
         if record.round <= self._last_recorded:
-            self._compare(sealed)
+            compare(self.directory, self.store, sealed)
+            self._mend_checkpoint(record.round)
             return
+        self._begin_writing()
         due = self.world.round % self.world.config.record.checkpoint_every == 0
         self.store.commit_round(sealed, self._write_checkpoint() if due else None)
         if due:
-            self._drop_old_checkpoints()
+            files.prune_checkpoints(self.directory, self.world.config.record.checkpoints_kept)
 
-    def _compare(self, sealed: SealedRound) -> None:
-        recorded = self.store.stored_head(sealed.round)
-        if recorded != sealed.head:
-            raise DivergenceError(
-                f"{self.directory}: round {sealed.round} comes out differently ({sealed.head[:16]}... instead of "
-                f"{str(recorded)[:16]}...): nothing was changed; resume with the build, device and thread count that "
-                "the session table names, or run `verify` to see whether the history was edited"
-            )
+    def _begin_writing(self) -> None:
+        """Note who writes: not before the recorded rounds have come out identical."""
+        if self._session is not None:
+            self.store.record_session(self._session)
+            self._session = None
 
     def _write_checkpoint(self) -> files.CheckpointFile:
         last = self.world.round - 1
         metadata: dict[str, int | str] = {"run": self.row.run_id, "round": last, "head": self.ledger.head}
         return files.write_checkpoint(self.directory, last, self.world.state_arrays(), metadata)
 
-    def _drop_old_checkpoints(self) -> None:
-        for _, path in files.list_checkpoints(self.directory)[self.world.config.record.checkpoints_kept :]:
-            path.unlink(missing_ok=True)
+    def _mend_checkpoint(self, round_index: int) -> None:
+        """Write a damaged checkpoint anew: the same state gives the same bytes."""
+        if round_index in self._damaged:
+            wanted = self._damaged.pop(round_index)
+            written = self._write_checkpoint()
+            if written.sha256 != wanted:
+                raise DivergenceError(
+                    f"{self.directory / written.file}: the state after round {round_index} is another than was "
+                    "recorded, though the round came out identical; run `verify` on this directory"
+                )
 
     def _stop(self) -> None:
-        """Leave a checkpoint behind for `resume`."""
-        if self.world.round > self._last_recorded + 1 or self.world.round == self._last_recorded + 1 > 0:
+        """Leave a checkpoint behind for `resume`, unless this history has one of this round or a later one."""
+        noted = max((checkpoint.round for checkpoint in self.store.checkpoints()), default=-1)
+        if self.world.round - 1 > noted and self.world.round > self._last_recorded:
+            self._begin_writing()
             self.store.record_checkpoint(self._write_checkpoint())
-            self._drop_old_checkpoints()
+            files.prune_checkpoints(self.directory, self.world.config.record.checkpoints_kept)
         rundir.note(self.directory, "interrupted", rounds=self.rounds_done)
 
     def _finish(self) -> None:
-        """Seal the end: the living are censored and the run is closed."""
+        """Seal the end: the living are censored and the run is closed; a recorded end must come out the same."""
         sealed = self.ledger.seal_closed(self.world.tick - 1, self.world.censored_events())
         if self.store.is_closed():
+            if self.store.closed_head() != sealed.head:
+                raise DivergenceError(
+                    f"{self.directory}: the end of the run comes out differently: nothing was changed; run `verify` "
+                    "to see whether the history was edited"
+                )
             return
+        self._begin_writing()
         self.store.commit_closed(sealed)
         rundir.note(self.directory, "finished", rounds=self.rounds_done, head=self.ledger.head)
 
@@ -205,55 +224,27 @@ def start(
 
     Raises ConfigError, DataError or EnvironmentFault; then nothing is left behind.
     """
-    read = _read_tape(tape, config)
+    read = tape_of(tape, config)
     inputs: dict[str, int | str] = {"tape_sha256": read.sha256} if read else {}
     row = run_row(to_plain(config), seed, versions(), inputs)
-    created = rundir.claim(directory)
-    lock: rundir.Lock | None = None
+    claimed = rundir.claim(directory)
+    store: Store | None = None
     try:
-        lock = rundir.Lock(directory)
         numerics.set_threads(threads)
         world = World(config, seed, read, device)
+        found = numerics.probe(config, device)
         rundir.write_text(directory / rundir.CONFIG_NAME, to_toml(config))
         if tape is not None and read is not None:
             rundir.copy_file(tape, directory / read.name)
-        store = Store.create(directory / FILE_NAME, row)
+        rundir.note(directory, "started", run=row.run_id, seed=seed, threads=threads, device=device)
+        mine = session(threads, device, found, {"command": "run", "seed": seed})
+        store = Store.create(directory / FILE_NAME, row, mine)
+        return Engine(directory, row, world, Rewound(Ledger(row.genesis)), store, claimed.lock)
     except BaseException:
-        if lock is not None:
-            lock.release()
-        rundir.unclaim(directory, created)
+        if store is not None:
+            store.abandon()
+        claimed.undo()
         raise
-    fingerprint = numerics.probe(config.mind, config.genome, world.arena.population, device)
-    store.record_session(session(threads, device, fingerprint, {"command": "run", "seed": seed}))
-    rundir.note(directory, "started", run=row.run_id, seed=seed, threads=threads, device=device)
-    return Engine(directory, row, world, Ledger(row.genesis), store, lock)
-
-
-def _read_tape(tape: Path | None, config: RunConfig) -> Tape | None:
-    if tape is None:
-        return None
-    read = read_tape(tape, config.market.tape_skip_bad)
-    if read.sha256 != config.market.tape_sha256:
-        raise StoreError(
-            f"{tape}: SHA-256 {read.sha256[:16]}... is not the configuration's "
-            f"{config.market.tape_sha256[:16]}...; put the original tape back"
-        )
-    return read
-
-
-def open_world(directory: Path, row: RunRow, device: str) -> World:
-    """Return the world of a recorded run at its beginning. Raises StoreError when this build cannot play it."""
-    mine = versions()
-    theirs = json.loads(row.versions_json)
-    if mine != theirs:
-        changed = ", ".join(f"{name} {theirs.get(name)} (here {mine.get(name)})"
-                            for name in sorted(mine | theirs) if mine.get(name) != theirs.get(name))  # fmt: skip
-        raise StoreError(
-            f"{directory}: recorded with another build: {changed}; install those versions to resume or replay it"
-        )
-    config = msgspec.convert(json.loads(row.config_json), RunConfig)
-    name = config.market.tape_name
-    return World(config, row.seed, _read_tape(directory / name if name else None, config), device)
 
 
 def resume(directory: Path, *, threads: int | None = None, device: str | None = None) -> Engine:
@@ -272,41 +263,22 @@ def resume(directory: Path, *, threads: int | None = None, device: str | None = 
         threads, device = threads or first_threads, device or first_device
         numerics.set_threads(threads)
         world = open_world(directory, row, device)
-        found = numerics.probe(world.config.mind, world.config.genome, world.arena.population, device)
+        found = numerics.probe(world.config, device)
         if found != first_numerics:
             raise DivergenceError(
                 f"{directory}: with {threads} threads on {device} this machine computes other bits than the run was "
                 f"started with ({first_threads} threads on {first_device}): the history would diverge; resume with "
                 f"--threads {first_threads} --device {first_device} on a machine of the same kind"
             )
-        ledger = _rewind(directory, world, store, row)
-        store.record_session(session(threads, device, found, {"command": "resume"}))
+        rewound = rewind(directory, world, store, row)
+        rundir.note(directory, "resumed", run=row.run_id, from_round=world.round, threads=threads, device=device)
+        mine = session(threads, device, found, {"command": "resume"})
+        return Engine(directory, row, world, rewound, store, lock, mine)
     except BaseException:
         if store is not None:
             store.abandon()
         lock.release()
         raise
-    rundir.note(directory, "resumed", run=row.run_id, from_round=world.round, threads=threads, device=device)
-    return Engine(directory, row, world, ledger, store, lock)
-
-
-def _rewind(directory: Path, world: World, store: Store, row: RunRow) -> Ledger:
-    """Set the world to the newest good checkpoint before the last recorded round, or leave it at the beginning.
-
-    At least one recorded round is always computed again, so that a divergence shows before anything is written.
-    """
-    for found in store.checkpoints():
-        if found.round >= store.last_round():
-            continue
-        try:
-            arrays, _ = files.read_checkpoint(directory / found.file, found.sha256)
-        except StoreError as error:
-            rundir.note(directory, "checkpoint skipped", round=found.round, reason=str(error))
-            continue
-        ledger = Ledger.from_store(store.connection, found.round)
-        world.restore(arrays, copy.deepcopy(ledger.family))
-        return ledger
-    return Ledger(row.genesis)
 
 
 def replay(directory: Path, *, on_round: Callable[[int], None] | None = None) -> tuple[bool, str]:
@@ -317,9 +289,14 @@ def replay(directory: Path, *, on_round: Callable[[int], None] | None = None) ->
     store = Store.open_reader(directory / FILE_NAME)
     try:
         row = store.run_row()
-        threads, device, _ = store.first_session()
+        threads, device, first_numerics = store.first_session()
         numerics.set_threads(threads)
         world = open_world(directory, row, device)
+        if numerics.probe(world.config, device) != first_numerics:
+            return False, (
+                "this machine computes other bits than the one that the run was started on: a replay here proves "
+                "nothing; replay it on a machine of the same kind"
+            )
         ledger = Ledger(row.genesis)
         last = store.last_round()
         for index in range(last + 1):
@@ -335,4 +312,3 @@ def replay(directory: Path, *, on_round: Callable[[int], None] | None = None) ->
         return True, f"{last + 1} rounds played again from seed {row.seed}, every head identical"
     finally:
         store.abandon()
-

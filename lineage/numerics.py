@@ -9,7 +9,11 @@ from msgspec.structs import replace
 from agents.config import GenomeConfig, MindConfig
 from agents.mind import Minds
 from arena import rng
+from arena.arrays import fingerprint
+from arena.config import ArenaConfig
 from arena.spec import N_ACTIONS, OBS_DIM
+from lineage.config import RunConfig
+from lineage.world import World
 
 _LARGEST_PROBE = 256
 
@@ -19,12 +23,20 @@ def set_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def probe(mind: MindConfig, genome: GenomeConfig, population: int, device: str) -> str:
-    """Return the SHA-256 hex of a small population's weights after a few updates, with the present thread count.
+def probe(config: RunConfig, device: str) -> str:
+    """Return the SHA-256 hex of what this machine makes of a few updates and of a small world.
 
     Different floating-point units, thread counts or devices may round differently; where this differs
-    from what a run was started with, its history cannot be recomputed here.
+    from what a run was started with, its history cannot be recomputed here. Minds and world are asked
+    apart: torch and numpy choose their kernels by the processor, each in its own way.
     """
+    population = config.arena.markets * config.arena.seats
+    bits = _minds_bits(config.mind, config.genome, population, device), _world_bits(config)
+    return hashlib.sha256("".join(bits).encode()).hexdigest()
+
+
+def _minds_bits(mind: MindConfig, genome: GenomeConfig, population: int, device: str) -> str:
+    """Fingerprint of the weights of a small population after a few updates, with the present thread count."""
     seats = min(population, _LARGEST_PROBE)
     small = replace(mind, replay_capacity=max(64, 2 * mind.batch), learn_start=mind.batch)
     minds = Minds(small, genome, seats, 0, device)
@@ -39,4 +51,21 @@ def probe(mind: MindConfig, genome: GenomeConfig, population: int, device: str) 
         actions = minds.act(obs, mask, ids, regime, tick, living)
         minds.remember(living, obs, mask, actions, draw.standard_normal(seats).astype(np.float32), done)
         minds.learn(ids, tick, living)
-    return hashlib.sha256(minds.fingerprint().encode()).hexdigest()
+    return minds.fingerprint()
+
+
+def _world_bits(config: RunConfig) -> str:
+    """Fingerprint of a small world after its warm-up and a round: prices, senses, bodies."""
+    market = replace(config.market, tape_name="", tape_sha256="", warmup_bars=48)
+    if market.source == "tape":
+        market = replace(market, source="franke_westerhoff")
+    small = replace(
+        config,
+        arena=ArenaConfig(markets=2, seats=4, ticks_per_round=20),
+        market=market,
+        mind=replace(config.mind, hidden=(8, 8), replay_capacity=64, batch=16, learn_start=32, n_step=1),
+        population=replace(config.population, random=0, hold=1, trend=1, meanrev=0, oracle=0),
+    )
+    world = World(small, 0)
+    world.play_round()
+    return fingerprint(world.state_arrays())

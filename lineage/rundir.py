@@ -1,10 +1,12 @@
 """A run's directory: claimed before anything is written, locked while somebody writes, left clean on failure."""
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -16,32 +18,58 @@ LOG_NAME = "log.jsonl"
 CONFIG_NAME = "config.toml"
 
 
-def claim(directory: Path) -> bool:
-    """Make an empty directory for a new run; return whether it had to be created.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A directory that is empty but for our lock."""
 
-    Raises ConfigError when it holds a run or anything else, EnvironmentFault when it cannot be made.
+    directory: Path
+    lock: "Lock"
+    created: list[Path]  # directories that had to be made, deepest first
+
+    def undo(self) -> None:
+        """Leave everything as it was before: nothing half-written stays behind."""
+        for path in list(self.directory.iterdir()) if self.directory.is_dir() else []:
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+        _remove(self.created)
+        self.lock.release()
+
+
+def claim(directory: Path) -> Claim:
+    """Make an empty directory for a new run, and lock it.
+
+    Raises ConfigError when it holds a run or anything else, EnvironmentFault when it cannot be made or locked.
     """
+    _check_free(directory)
+    created = [path for path in (directory, *directory.parents) if not path.exists()]
+    lock: Lock | None = None
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = Lock(directory)
+        _check_free(directory)  # nobody else came first
+    except BaseException as error:
+        if lock is not None:
+            lock.release()
+        _remove(created)  # they stay where somebody else has written into them
+        if isinstance(error, OSError):
+            cure = "choose another --out"
+            raise EnvironmentFault(f"{directory}: cannot be created ({error.strerror}); {cure}") from error
+        raise
+    return Claim(directory, lock, created)
+
+
+def _check_free(directory: Path) -> None:
     if (directory / FILE_NAME).exists():
         raise ConfigError(f"{directory}: holds a run already; continue it with `resume` or choose another --out")
     if directory.exists() and not directory.is_dir():
         raise ConfigError(f"{directory}: is a file; a run needs a directory of its own, choose another --out")
-    if directory.is_dir() and any(directory.iterdir()):
+    if directory.is_dir() and any(path.name != LOCK_NAME for path in directory.iterdir()):
         raise ConfigError(f"{directory}: is not empty and holds no run; choose an empty or new directory for --out")
-    if directory.is_dir():
-        return False
-    try:
-        directory.mkdir(parents=True)
-    except OSError as error:
-        raise EnvironmentFault(f"{directory}: cannot be created ({error.strerror}); choose another --out") from error
-    return True
 
 
-def unclaim(directory: Path, created: bool) -> None:
-    """Undo `claim` after a failed start: nothing half-written stays behind."""
-    for path in list(directory.iterdir()) if directory.is_dir() else []:
-        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
-    if created:
-        directory.rmdir()
+def _remove(directories: list[Path]) -> None:
+    for path in directories:
+        with contextlib.suppress(OSError):
+            path.rmdir()
 
 
 class Lock:

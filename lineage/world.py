@@ -1,5 +1,6 @@
 """One round of the world on one page: ticks, then costs, scars, deaths, births, and the record of it all."""
 
+import math
 import time
 from collections import Counter, deque
 from itertools import pairwise
@@ -85,7 +86,9 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
     def play_round(self) -> RoundRecord:
         """Play one round and return what happened; nothing is written here."""
         config, bodies, accounts = self.config, self.bodies, self.accounts
+        began = time.perf_counter()
         self.market.begin_round(self.round)
+        self.phase_seconds["world"] += time.perf_counter() - began
         fees_before = accounts.fees.copy()
         for _ in range(config.arena.ticks_per_round):
             self._play_tick()
@@ -233,6 +236,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         bars = {name: np.stack([getattr(bar, name) for _, bar in self._bars]) for name in Bars._fields}
         last = (self.round + 1) % self.config.record.checkpoint_every == 0
         vitals = self.minds.end_round()
+        self._raise_alarms(vitals)
         return RoundRecord(
             round=self.round,
             first_tick=ticks[0],
@@ -245,6 +249,15 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             agents=agent_rows(self, np.array(self._died, dtype=np.int64), self._reward_sum, vitals),
             state_sha256=self.minds.fingerprint() if last else "",
         )
+
+    def _raise_alarms(self, vitals: dict[str, np.ndarray]) -> None:
+        """Record the living whose vital signs fail a check of agents.checks; each check alarms once a life."""
+        living = self.arena.living()
+        for alarm in self.minds.alarms(vitals, self.config.reward.clip):
+            if living[alarm.seat]:
+                value = round(alarm.value * 1e6) if math.isfinite(alarm.value) else str(alarm.value)
+                payload: dict[str, int | str] = {"check": alarm.check, "value_millionths": value}
+                self.emit(Event("alarm", int(self.bodies.agent_id[alarm.seat]), self.tick, payload))
 
     def _bar_times(self) -> list[str] | None:
         """Return the tape's timestamps of this round's bars; the first round has the warm-up's too."""

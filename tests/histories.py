@@ -333,8 +333,8 @@ def write_history(
     tamper: changes a record before it is sealed: the hashes will be right, the story will not.
     """
     run = run or make_run(rounds, seed)
-    store, ledger = Store.create(directory / FILE_NAME, run), Ledger(run.genesis)
-    store.record_session(dataclasses.replace(session(1, "cpu"), started_at="2024-01-01T00:00:00+00:00"))
+    first = dataclasses.replace(session(1, "cpu"), started_at="2024-01-01T00:00:00+00:00")
+    store, ledger = Store.create(directory / FILE_NAME, run, first), Ledger(run.genesis)
     world = World(seed)
     for index in range(rounds):
         record = world.play(index)

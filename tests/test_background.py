@@ -157,7 +157,8 @@ def test_agents_trades_move_the_price_for_good() -> None:
     nothing, cash = np.zeros(1), np.full(1, 9_000.0)
     loud = busy.roll_bar(busy.clear(busy.reserve(), cash, nothing), nothing, cash)
     still = quiet.roll_bar(quiet.clear(quiet.reserve(), nothing, nothing), nothing, nothing)
-    assert np.log(loud.close / still.close)[0] == pytest.approx(5e-4, rel=0.1)
+    impact = MarketConfig().impact_bps * 1e-4
+    assert np.log(loud.close / still.close)[0] == pytest.approx(impact, rel=0.1)
 
 
 def test_agents_trades_are_volume() -> None:
@@ -177,7 +178,7 @@ def test_full_order_moves_any_price_by_the_configured_impact() -> None:
     config = MarketConfig(impact_bps=5.0)
     depth = depth_of(config, body)
     assert depth == pytest.approx(18_000_000.0)
-    market = _market(4)
+    market = _market(4, impact_bps=5.0)
     assert np.all(market.depth == depth)
     m = np.log(np.array([0.5, 7.0, config.start_price, 400.0]))
     moved = market.clear(m, np.full(4, 9_000.0), np.zeros(4)).log_price - m
@@ -211,7 +212,7 @@ def test_drift_regime_persists_and_drives_the_next_bar() -> None:
     assert set(np.unique(sign)) == {-1, 1}
     assert np.mean(sign[1:] == sign[:-1]) == pytest.approx(0.99, abs=0.003)
     returns = np.diff(np.log(_closes(bars)), axis=0)
-    assert np.mean(sign[1:] * returns) == pytest.approx(0.0014, abs=0.0003)
+    assert np.mean(sign[1:] * returns) == pytest.approx(MarketConfig().drift, abs=0.0003)
     assert not _market(4, drift=0.0).regime.any()
 
 

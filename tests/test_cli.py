@@ -50,7 +50,8 @@ def test_help_lists_the_commands_in_order() -> None:
     """--help and -h are the same, on stdout."""
     done = call("--help")
     assert done.code == 0
-    positions = [done.out.index(f"\n  {name} ") for name in ("run", "resume", "verify", "config", "doctor", "version")]
+    names = ("run", "resume", "verify", "config", "doctor", "bench", "version")
+    positions = [done.out.index(f"\n  {name} ") for name in names]
     assert positions == sorted(positions)
     assert call("-h").out == done.out
 
@@ -58,7 +59,7 @@ def test_help_lists_the_commands_in_order() -> None:
 @pytest.mark.parametrize(
     "command",
     [["run"], ["resume"], ["verify"], ["config"], ["config", "show"], ["config", "init"], ["config", "schema"],
-     ["config", "list"], ["doctor"], ["version"]],
+     ["config", "list"], ["doctor"], ["bench"], ["version"]],
 )  # fmt: skip
 def test_every_command_explains_itself(command: list[str]) -> None:
     """--help of each command starts with its usage and has a sentence."""

@@ -314,6 +314,24 @@ def test_bytes_depend_neither_on_threads_nor_on_chunks_nor_on_the_seat(
             assert torch.equal(getattr(two, name)[seat], getattr(one, name)[order[seat] - 1]), name
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_an_agent_that_learns_alone_does_not_notice_the_number_of_threads(threads: int) -> None:
+    """One agent makes one chunk; torch itself may use several threads in the meantime."""
+    config, before = small(hidden=(16, 16), batch=32), torch.get_num_threads()
+    one, two = make(config), make(config)
+    batch = batch_for(list(range(1, P + 1)), [4], 1, config)
+    active = np.ones(P, bool)
+    try:
+        for brains, count in ((one, 1), (two, threads)):
+            torch.set_num_threads(count)
+            learner = FastLearner(brains, config, count)
+            for _ in range(20):
+                learner.step(batch, rates_for(list(range(1, P + 1))), active)
+    finally:
+        torch.set_num_threads(before)
+    assert same_rows(one, copies(two), list(range(P)))
+
+
 STATES, TOY_GAMMAS = 5, (0.5, 0.8, 0.9, 0.95)
 LEGAL = [(0, 1, 2), (0, 1, 2), (0, 1, 2, 3), (0, 1, 2), (0, 1, 2)]
 

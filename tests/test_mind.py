@@ -240,6 +240,21 @@ def test_seats_do_not_matter() -> None:
         assert differing(seat_bytes(plain.minds, seat), seat_bytes(mixed.minds, place)) == set()
 
 
+def test_the_number_of_threads_does_not_matter() -> None:
+    """One thread or two: the same actions, the same bytes, vital signs included."""
+    before = torch.get_num_threads()
+    told = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            world = lived(list(range(1, 12)), 30)
+            signs = world.minds.end_round()
+            told.append((world.step(5), world.minds.fingerprint(), {k: v.tobytes() for k, v in signs.items()}))
+    finally:
+        torch.set_num_threads(before)
+    assert told[0] == told[1]
+
+
 def test_a_death_elsewhere_changes_nothing() -> None:
     """Agent 2 dies at tick 30; the others live on as in the world in which it did not."""
     one, two = lived([1, 2, 3], 30), lived([1, 2, 3], 30)

@@ -40,7 +40,7 @@ def test_doing_nothing_earns_nothing_before_living_costs() -> None:
 def test_drawdown_scar_and_ruin_parts_are_reached() -> None:
     """Each penalty appears with its gene as weight."""
     arena = make_arena(seats=1, apprentice_rounds=3)
-    past = reward.before(arena.bodies)
+    past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.drawdown[0] = 0.02
     arena.bodies.pending_scar_points[0] = 6
     parts = reward.reward_parts(arena.bodies, past, np.array([True]), 10_000.0, arena.config.reward)
@@ -57,7 +57,7 @@ def test_lineage5_counts_profit_and_loss_on_closed_trades(profit: float, expecte
                        body=BodyConfig(fee_bps=0.0))  # fmt: skip
     tick = play(arena, [spec.BUY_MEDIUM])
     assert tick.reward_parts[0, :2].tolist() == [0.0, 0.0]  # type: ignore[attr-defined]
-    past = reward.before(arena.bodies)
+    past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.closed_profit[0] = profit
     parts = reward.reward_parts(arena.bodies, past, np.zeros(1, bool), 10_000.0, arena.config.reward)
     assert parts[0, :2].sum() == pytest.approx(expected)
@@ -68,7 +68,7 @@ def test_lineage5_scar_win_rate_and_ruin() -> None:
     config = RewardConfig(preset="lineage5", clip=20.0)
     arena = make_arena(seats=1, reward=config)
     arena.bodies.closed_trades[0], arena.bodies.won_trades[0] = 10, 5
-    past = reward.before(arena.bodies)
+    past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.won_trades[0] = 6
     arena.bodies.scars[0] += 1
     parts = reward.reward_parts(arena.bodies, past, np.ones(1, bool), 10_000.0, config)

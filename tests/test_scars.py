@@ -11,6 +11,8 @@ from arena.body import scars
 from arena.config import BodyConfig, MarketConfig, ScarConfig
 from tests.arenas import end_round, make_arena, play, quiet_market
 
+TENTHS = ScarConfig(drawdown_step=0.10)
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -63,8 +65,8 @@ def _fall_to(arena: object, drawdown: float) -> list[scars.ScarMark]:
 
 
 def test_each_further_step_of_drawdown_scars_once() -> None:
-    """10 % is minor, 20 % moderate, further tenths severe, and a step is not paid for twice."""
-    arena = make_arena(seats=1)
+    """With steps of a tenth, 10 % is minor, 20 % moderate, further tenths severe, and a step is not paid for twice."""
+    arena = make_arena(seats=1, scars=TENTHS)
     assert [mark.severity for mark in _fall_to(arena, 0.11)] == [spec.MINOR]
     assert _fall_to(arena, 0.15) == []
     assert [mark.severity for mark in _fall_to(arena, 0.45)] == [spec.MODERATE, spec.SEVERE, spec.SEVERE]
@@ -74,7 +76,7 @@ def test_each_further_step_of_drawdown_scars_once() -> None:
 
 def test_a_drawdown_of_eighty_percent_is_fatal() -> None:
     """The eighth step ends every life."""
-    arena = make_arena(seats=1)
+    arena = make_arena(seats=1, scars=TENTHS)
     marks = _fall_to(arena, 0.81)
     assert marks[-1].severity == spec.FATAL
     assert arena.bodies.damage[0] >= arena.config.scars.fatal_points
@@ -82,7 +84,7 @@ def test_a_drawdown_of_eighty_percent_is_fatal() -> None:
 
 def test_damage_survives_recovery_and_a_new_peak_opens_new_steps() -> None:
     """The body never heals; only the count of steps starts again below a new peak."""
-    arena = make_arena(seats=1)
+    arena = make_arena(seats=1, scars=TENTHS)
     _fall_to(arena, 0.25)
     damage = int(arena.bodies.damage[0])
     arena.bodies.cash[0] *= 2.0
@@ -126,7 +128,7 @@ def test_churning_scars_as_fee_burden() -> None:
 
 def test_paper_losses_hurt_but_leave_no_mark() -> None:
     """An apprentice feels the points in its reward; its body stays whole."""
-    arena = make_arena(seats=1, apprentice_rounds=5)
+    arena = make_arena(seats=1, apprentice_rounds=5, scars=TENTHS)
     assert _fall_to(arena, 0.35) == []
     assert arena.bodies.damage[0] == 0
     assert arena.bodies.pending_scar_points[0] == 1 + 5 + 20

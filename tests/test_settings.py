@@ -137,7 +137,7 @@ def test_any_value_of_any_key_is_accepted_or_refused(key: str, value: str) -> No
         ("zzz=1", ["unknown key 'zzz'", "config show"]),
         ("market=1", ["is a section", "drift"]),
         ("market.drift", ["section.key=value"]),
-        ("market.drift=-1", ["-1", "a number >= 0", "0.0014"]),
+        ("market.drift=-1", ["-1", "a number >= 0", "0.002"]),
         ("market.source=yahoo", ["'yahoo'", "'franke_westerhoff', 'gbm', 'tape'"]),
         ("life.patron=1", ["true or false"]),
         ("mind.hidden=[64]", ["a list of 2"]),

@@ -18,13 +18,17 @@ from lineage.config import to_plain
 from lineage.record.events import RoundRecord
 from lineage.record.genesis import run_row
 from lineage.record.ledger import Ledger
+from lineage.record.provenance import session
 from lineage.record.schema import TABLES, expected_objects
 from lineage.record.store import FILE_NAME, Store
 from lineage.record.verify import VerifyReport, parse_checkpoint_line, verify
 from tests.histories import TICKS, World, make_config, make_run, write_history
+from tests.tampering import CHEATS, change_one_byte, delete_last_row, opened, swap_rows, without_guards
 
 ROUNDS = 9
-Row = list[Any]
+
+# One row cannot be swapped, and one session is all that this history has.
+IMPOSSIBLE = {("run", swap_rows), ("session", swap_rows)}
 
 
 class Kept(NamedTuple):
@@ -55,71 +59,6 @@ def check(directory: Path, kept: Kept) -> VerifyReport:
     return verify(directory, checkpoint=kept.line, head=kept.head)
 
 
-def opened(directory: Path) -> "closing[sqlite3.Connection]":
-    """Open like somebody who wants to cheat."""
-    connection = sqlite3.connect(directory / FILE_NAME, isolation_level=None)
-    connection.execute("PRAGMA ignore_check_constraints = ON")
-    connection.execute("PRAGMA synchronous = OFF")
-    return closing(connection)
-
-
-def without_guards(connection: sqlite3.Connection, cheat: Callable[[], object]) -> None:
-    """Drop the guards, cheat, and put the guards back exactly as they were."""
-    triggers = {name: sql for (kind, name), sql in expected_objects().items() if kind == "trigger"}
-    connection.execute("BEGIN")
-    for name in triggers:
-        connection.execute(f"DROP TRIGGER {name}")
-    cheat()
-    for sql in triggers.values():
-        connection.execute(sql)
-    connection.execute("COMMIT")
-
-
-def key_of(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Return the columns of the primary key."""
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
-
-
-def columns_of(connection: sqlite3.Connection, table: str) -> list[str]:
-    """Return all columns."""
-    return [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-
-
-def random_row(connection: sqlite3.Connection, table: str, dice: random.Random) -> tuple[str, Row]:
-    """Return a WHERE clause that finds one row, and its key."""
-    keys = key_of(connection, table)
-    rows = connection.execute(f"SELECT {', '.join(keys)} FROM {table}").fetchall()
-    return " AND ".join(f"{key} = ?" for key in keys), list(dice.choice(rows))
-
-
-def changed_value(value: Any, dice: random.Random) -> Any:
-    """Return the value with one byte changed."""
-    if value is None:
-        return dice.choice([0, 1, 0.5])
-    if isinstance(value, int):
-        return value ^ (1 << dice.randrange(0, 16))
-    if isinstance(value, float):
-        bits = np.float64(value).view(np.uint64) ^ np.uint64(1 << dice.randrange(64))
-        return float(np.uint64(bits).view(np.float64))
-    if not value:
-        return "x"
-    place = dice.randrange(len(value))
-    return value[:place] + chr(ord(value[place]) ^ (1 << dice.randrange(6))) + value[place + 1 :]
-
-
-def change_one_byte(connection: sqlite3.Connection, table: str, dice: random.Random) -> str | None:
-    """Change one byte of one value; return what was done, None when SQLite cannot hold it."""
-    where, key = random_row(connection, table, dice)
-    column = dice.choice(columns_of(connection, table))
-    (before,) = connection.execute(f"SELECT {column} FROM {table} WHERE {where}", key).fetchone()
-    after = changed_value(before, dice)
-    try:
-        connection.execute(f"UPDATE {table} SET {column} = ? WHERE {where}", [after, *key])
-    except (sqlite3.IntegrityError, UnicodeEncodeError):
-        return None  # a taken key, or NaN where NULL is refused
-    return None if after == before else f"{table}.{column} {before!r} -> {after!r}"
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_clean_histories_verify(tmp_path: Path, seed: int) -> None:
     """No false alarm: closed or not, at any length, with and without what was kept."""
@@ -137,7 +76,7 @@ def test_clean_histories_verify(tmp_path: Path, seed: int) -> None:
 def test_a_run_in_progress_verifies_and_extends_its_earlier_checkpoints(tmp_path: Path) -> None:
     """With the writer still open, after each round; every line kept on the way still holds at the end."""
     run, world = make_run(5), World(7)
-    store, ledger = Store.create(tmp_path / FILE_NAME, run), Ledger(run.genesis)
+    store, ledger = Store.create(tmp_path / FILE_NAME, run, session(1, "cpu")), Ledger(run.genesis)
     lines, heads = [], []
     for index in range(3):
         store.commit_round(ledger.seal_round(world.play(index)))
@@ -169,77 +108,6 @@ def test_every_changed_byte_of_every_table_is_found(copy: Path, kept: Kept, tabl
         if done[0] is not None:
             assert not check(copy, kept).ok, done[0]
             found += 1
-
-
-def delete_row(connection: sqlite3.Connection, table: str, dice: random.Random) -> None:
-    """Delete one random row."""
-    where, key = random_row(connection, table, dice)
-    connection.execute(f"DELETE FROM {table} WHERE {where}", key)
-
-
-def delete_last_row(connection: sqlite3.Connection, table: str, dice: random.Random) -> None:
-    """Delete the newest row."""
-    keys = key_of(connection, table)
-    newest = connection.execute(
-        f"SELECT {', '.join(keys)} FROM {table} ORDER BY {' DESC, '.join(keys)} DESC"
-    ).fetchone()
-    connection.execute(f"DELETE FROM {table} WHERE {' AND '.join(f'{key} = ?' for key in keys)}", newest)
-
-
-def swap_rows(connection: sqlite3.Connection, table: str, dice: random.Random) -> None:
-    """Exchange everything but the keys of two rows that differ."""
-    names, keys = columns_of(connection, table), key_of(connection, table)
-    rows = connection.execute(f"SELECT * FROM {table}").fetchall()
-    places = [index for index, name in enumerate(names) if name not in keys]
-
-    def differ(one: Row, other: Row) -> bool:
-        return [one[place] for place in places] != [other[place] for place in places]
-
-    one, other = next(pair for pair in iter(lambda: dice.sample(rows, 2), None) if differ(*pair))
-    mixed = [
-        [theirs if name not in keys else mine for name, mine, theirs in zip(names, a, b, strict=True)]
-        for a, b in ((one, other), (other, one))
-    ]
-    where = " AND ".join(f"{key} = ?" for key in keys)
-    for row in (one, other):
-        connection.execute(f"DELETE FROM {table} WHERE {where}", [row[names.index(key)] for key in keys])
-    for row in mixed:
-        connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-
-
-def insert_row(connection: sqlite3.Connection, table: str, dice: random.Random) -> None:
-    """Add a copy of a row under a key that is free."""
-    names, keys = columns_of(connection, table), key_of(connection, table)
-    row = list(dice.choice(connection.execute(f"SELECT * FROM {table}").fetchall()))
-    for name in ("identity", "seq"):
-        if name in names:
-            value = row[names.index(name)]
-            row[names.index(name)] = value + 10_000 if isinstance(value, int) else value[::-1]
-    place = names.index(keys[-1])
-    row[place] = row[place] + (10_000 if isinstance(row[place], int) else "x")
-    connection.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-
-
-def replace_row(connection: sqlite3.Connection, table: str, dice: random.Random) -> None:
-    """REPLACE a row by one with another value in its last column that can take it."""
-    names, keys = columns_of(connection, table), key_of(connection, table)
-    row = list(dice.choice(connection.execute(f"SELECT * FROM {table}").fetchall()))
-    place = max(index for index, name in enumerate(names) if name not in keys)
-    value = row[place]
-    row[place] = value[::-1] + "x" if isinstance(value, str) else "2024" if table == "bar" else (value or 0) + 1
-    connection.execute(f"REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
-
-
-CHEATS = (delete_row, delete_last_row, swap_rows, insert_row, replace_row)
-
-
-# One row cannot be swapped; sessions are outside the ledger: the newest one can go unnoticed, and that is stated.
-IMPOSSIBLE = {
-    ("run", swap_rows),
-    ("session", swap_rows),
-    ("session", delete_row),
-    ("session", delete_last_row),
-}
 
 
 @pytest.mark.parametrize(
@@ -514,7 +382,7 @@ def test_a_story_that_does_not_add_up_is_found_though_every_hash_is_right(
 ) -> None:
     """The accounting level alone speaks: the first two are content."""
     run, world = make_run(16), World(7)
-    store, ledger = Store.create(tmp_path / FILE_NAME, run), Ledger(run.genesis)
+    store, ledger = Store.create(tmp_path / FILE_NAME, run, session(1, "cpu")), Ledger(run.genesis)
     for index in range(16):
         record = world.play(index)
         record.state_sha256 = ""

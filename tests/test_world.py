@@ -193,3 +193,18 @@ def test_each_inheritance_mode_breeds(mode: str) -> None:
     assert [birth.inheritance for birth in births] == [mode]
     parent, child = (world.state_arrays()["brains.params"][seat] for seat in (1, births[0].seat))
     assert same(parent, child) == (mode == "lamarckian")
+
+
+def test_poisoned_learner_raises_an_alarm_and_harms_nobody_else() -> None:
+    """Weights that are not finite stop that agent's learning, with an event; the run and the others go on."""
+    world, healthy = tiny_world(), tiny_world()
+    for each in (world, healthy):
+        play(each, 4)
+    world.state_arrays()["brains.params"][2] = np.nan
+    record = play(world, 1)[0]
+    play(healthy, 1)
+    alarms = [(event.agent_id, event.payload["check"]) for event in record.events if event.kind == "alarm"]
+    assert (3, "gradients_flow") in alarms
+    assert {agent for agent, _ in alarms} == {3}
+    others = np.arange(8) != 2
+    assert same(world.minds.brains.steps.numpy()[others], healthy.minds.brains.steps.numpy()[others])

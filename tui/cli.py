@@ -6,7 +6,7 @@ stdout is data, stderr is narration (tui/diagnostics.py); each command takes --j
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import click
 
@@ -198,6 +198,21 @@ def doctor(as_json: bool) -> int:
     from tui.doctor import report
 
     return report(as_json=as_json)
+
+
+@cli.command()
+@click.argument("what", type=click.Choice(["world", "loop", "all"]), default="all", required=False)
+@click.option(
+    "--seconds", type=click.FloatRange(0.0, 3600.0, min_open=True), default=5.0, show_default=True,
+    help="Time for each of the populations that are measured.",
+)  # fmt: skip
+@THREADS
+@JSON_FLAG
+def bench(what: Literal["world", "loop", "all"], seconds: float, threads: int | None, as_json: bool) -> int:
+    """Measure this machine: the world alone, the whole loop with its time split by phase, or both."""
+    from tui.bench import bench as run_bench
+
+    return run_bench(what, seconds, threads or 1, as_json=as_json)
 
 
 @cli.command()

@@ -106,6 +106,11 @@ def resolve_request(request: RunRequest) -> tuple[settings.Settings, Tape | None
     }
     loaded = _load(request, flags)
     longest = tape_rounds(loaded.config, tape)
+    if "life.founder_apprentice_rounds" not in loaded.origins:
+        # A tape is short: three quarters of it are for real money, whatever the default apprenticeship is.
+        paper = min(loaded.config.life.founder_apprentice_rounds, longest // 4)
+        flags |= {"life.founder_apprentice_rounds": (paper, place)}
+        loaded = _load(request, flags)
     rounds = loaded.config.rounds
     asked = loaded.origins.get("rounds", "")
     if asked and "scenarios/" not in asked:

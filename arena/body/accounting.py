@@ -35,6 +35,12 @@ def open_accounts(accounts: Accounts, seats: int, endowment: float, price: np.nd
     accounts.house_shares[:] = 10.0 * seats * endowment / price
 
 
+def per_market(columns: np.ndarray, markets: int) -> np.ndarray:
+    """Return [K,M], the sum over each market's seats of columns [K,P]."""
+    sums: np.ndarray = np.add.reduce(columns.reshape(len(columns), markets, -1), axis=-1)
+    return sums
+
+
 def seal_totals(accounts: Accounts, bodies: Bodies) -> None:
     """Fix C0 and X0 once the founders hold their endowments."""
     cash, shares, trust = _agent_sums(accounts, bodies)
@@ -44,9 +50,7 @@ def seal_totals(accounts: Accounts, bodies: Bodies) -> None:
 
 def auction_totals(bodies: Bodies, orders: Orders, markets: int) -> tuple[np.ndarray, np.ndarray]:
     """Return (buy cash [M], sell shares [M]) of the orders that reach the auction: paper never does."""
-    reaches = real(bodies)
-    buy = np.where(reaches, orders.buy_cash, 0.0).reshape(markets, -1).sum(axis=1)
-    sell = np.where(reaches, orders.sell_shares, 0.0).reshape(markets, -1).sum(axis=1)
+    buy, sell = per_market(np.where(real(bodies), np.array((orders.buy_cash, orders.sell_shares)), 0.0), markets)
     return buy, sell
 
 
@@ -62,12 +66,12 @@ def settle(
     markets = len(depth)
     seats = len(bodies.cash) // markets
     is_real = real(bodies)
-    price = np.repeat(clearing.price, seats)  # [P]
-    buy_fill = np.where(is_real, np.repeat(clearing.buy_fill, seats), 1.0)
-    sell_fill = np.where(is_real, np.repeat(clearing.sell_fill, seats), 1.0)
-    spent = orders.buy_cash * buy_fill
-    sold = orders.sell_shares * sell_fill
-    own_impact = np.where(is_real, 0.0, (spent - sold * price) / np.repeat(depth, seats))
+    price = clearing.price.repeat(seats)  # [P]
+    spent, sold = orders.buy_cash, orders.sell_shares
+    if clearing.collared.any():
+        spent = spent * np.where(is_real, clearing.buy_fill.repeat(seats), 1.0)
+        sold = sold * np.where(is_real, clearing.sell_fill.repeat(seats), 1.0)
+    own_impact = np.where(is_real, 0.0, (spent - sold * price) / depth.repeat(seats))
     fill_price = price * np.exp(own_impact)
     bought = spent / fill_price
     proceeds = sold * fill_price
@@ -75,15 +79,13 @@ def settle(
     _book_trades(bodies, spent, bought, sold, proceeds, fee)
     bodies.cash += proceeds - spent - fee
     np.maximum(bodies.shares, 0.0, out=bodies.shares)
-    if np.any(bodies.cash < 0.0):
+    if (bodies.cash < 0.0).any():
         if bodies.cash.min() < -1e-6:
             raise InvariantError(f"seat {int(bodies.cash.argmin())}: cash fell to {bodies.cash.min():.6f} in a fill")
         np.maximum(bodies.cash, 0.0, out=bodies.cash)
     bodies.round_fees += fee
-    real_spent, real_proceeds, real_fee, real_net = (
-        np.where(is_real, flow, 0.0).reshape(markets, -1).sum(axis=1)
-        for flow in (spent, proceeds, fee, bought - sold)
-    )
+    flows = np.where(is_real, np.array((spent, proceeds, fee, bought - sold)), 0.0)
+    real_spent, real_proceeds, real_fee, real_net = per_market(flows, markets)
     accounts.house_cash += real_spent - real_proceeds
     accounts.house_shares -= real_net
     accounts.fees += real_fee
@@ -97,14 +99,15 @@ def _book_trades(
 ) -> None:
     """Update positions, average entry prices and the record of closed trades."""
     buys = spent > 0.0
-    cost = bodies.entry_price * bodies.shares + np.where(buys, spent + fee, 0.0)
+    cost = bodies.entry_price * bodies.shares + (spent + fee)
     sells = sold > 0.0
     bodies.trade_profit += np.where(sells, proceeds - fee - bodies.entry_price * sold, 0.0)
     was_held = bodies.shares > 0.0
     bodies.shares += bought - sold
     closed = sells & (bodies.shares <= 0.0)
-    bodies.entry_price[:] = np.where(buys, cost / np.where(buys, bodies.shares, 1.0), bodies.entry_price)
-    bodies.holding_ticks[:] = np.where(was_held & (bodies.shares > 0.0), bodies.holding_ticks + 1, 0)
+    np.divide(cost, bodies.shares, out=bodies.entry_price, where=buys)
+    bodies.holding_ticks += 1
+    bodies.holding_ticks *= was_held & (bodies.shares > 0.0)
     bodies.closed_profit[:] = 0.0
     if not closed.any():
         return
@@ -123,6 +126,8 @@ def _book_trades(
 def pay_arrears(bodies: Bodies, accounts: Accounts) -> np.ndarray:
     """Pay living costs from cash as far as it goes; real money goes to the estate. Returns [M] what it got."""
     markets = len(accounts.estate)
+    if not bodies.arrears.any():
+        return np.zeros(markets)
     paid = np.minimum(bodies.cash, bodies.arrears)
     bodies.cash -= paid
     bodies.arrears -= paid
@@ -137,16 +142,16 @@ def mark(bodies: Bodies, close: np.ndarray) -> None:
     new_peak = bodies.equity > bodies.peak_equity
     bodies.peak_equity[new_peak] = bodies.equity[new_peak]
     bodies.drawdown_step[new_peak] = 0
-    peak = np.where(bodies.peak_equity > 0.0, bodies.peak_equity, 1.0)
-    bodies.drawdown[:] = np.where(bodies.peak_equity > 0.0, 1.0 - bodies.equity / peak, 0.0)
+    has_peak = bodies.peak_equity > 0.0
+    loss = 1.0 - bodies.equity / np.where(has_peak, bodies.peak_equity, 1.0)
+    bodies.drawdown[:] = np.where(has_peak, loss, 0.0)
 
 
 def _agent_sums(accounts: Accounts, bodies: Bodies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    markets = len(accounts.estate)
-    is_real = real(bodies)
-    cash = np.where(is_real, bodies.cash, 0.0).reshape(markets, -1).sum(axis=1)
-    shares = np.where(is_real, bodies.shares, 0.0).reshape(markets, -1).sum(axis=1)
-    return cash, shares, bodies.trust.reshape(markets, -1).sum(axis=1)
+    columns = np.array((bodies.cash, bodies.shares, bodies.trust))
+    np.copyto(columns[:2], 0.0, where=~real(bodies))
+    cash, shares, trust = per_market(columns, len(accounts.estate))
+    return cash, shares, trust
 
 
 def agent_totals(accounts: Accounts, bodies: Bodies) -> dict[str, np.ndarray]:
@@ -159,19 +164,19 @@ def check_conservation(accounts: Accounts, bodies: Bodies) -> None:
     """Raise InvariantError, naming market and gap, if a cent or a share appeared or vanished."""
     cash, shares, trust = _agent_sums(accounts, bodies)
     have = cash + trust + accounts.house_cash + accounts.fees + accounts.estate
-    owe = accounts.cash_total + accounts.patron + accounts.transfers
-    scale = np.abs(accounts.cash_total) + np.abs(accounts.house_cash) + cash
-    gap_cash = np.abs(have - owe)
-    gap_shares = np.abs(shares + accounts.house_shares - accounts.shares_total)
-    scale_shares = accounts.shares_total + np.abs(accounts.house_shares)
-    bad = (gap_cash > TOLERANCE * scale) | (gap_shares > TOLERANCE * scale_shares) | ~np.isfinite(have)
-    if bad.any():
-        market = int(np.argmax(bad))
+    gap = np.array((
+        have - (accounts.cash_total + accounts.patron + accounts.transfers),
+        shares + accounts.house_shares - accounts.shares_total,
+    ))  # fmt: skip
+    scale = np.array((np.abs(accounts.cash_total) + cash, accounts.shares_total))
+    scale += np.abs(np.array((accounts.house_cash, accounts.house_shares)))
+    fine = (np.abs(gap) <= TOLERANCE * scale) & np.isfinite(have)  # [2,M]
+    if not fine.all():
+        market = int(np.argmin(fine.all(axis=0)))
         raise InvariantError(
-            f"market {market}: cash is off by {have[market] - owe[market]:+.9f} and shares by "
-            f"{shares[market] + accounts.house_shares[market] - accounts.shares_total[market]:+.9f}; "
+            f"market {market}: cash is off by {gap[0, market]:+.9f} and shares by {gap[1, market]:+.9f}; "
             "money may only move between accounts"
         )
-    ok, reason = bodies.check_valid() if np.any(bodies.cash < 0.0) else (True, "")
+    ok, reason = bodies.check_valid() if (bodies.cash < 0.0).any() else (True, "")
     if not ok:
         raise InvariantError(f"bodies: {reason}")

@@ -103,14 +103,16 @@ def bury(bodies: Bodies, life: LifeConfig, body: BodyConfig, scars: ScarConfig) 
 
 def close_estates(bodies: Bodies, accounts: Accounts) -> tuple[list[int], np.ndarray]:
     """Hand the cash of fully sold estates over and free their seats. Returns (seats freed, [M] received)."""
-    seats_per_market = len(bodies.cash) // len(accounts.estate)
     received = np.zeros(len(accounts.estate))
-    sold_out = np.flatnonzero((bodies.status == ESTATE) & (bodies.shares <= 0.0))
+    estates = bodies.status == ESTATE
+    if not estates.any():
+        return [], received
+    seats_per_market = len(bodies.cash) // len(received)
+    sold_out = np.flatnonzero(estates & (bodies.shares <= 0.0))
     for seat in sold_out:
         received[seat // seats_per_market] += bodies.cash[seat]
         bodies.clear_seat(int(seat))
-    if len(sold_out):
-        accounts.estate += received
+    accounts.estate += received
     return [int(seat) for seat in sold_out], received
 
 

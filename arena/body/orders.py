@@ -9,7 +9,7 @@ from arena.body.state import ESTATE, TRADING, Bodies
 from arena.config import BodyConfig, ScarConfig
 
 _FRACTION = np.array(spec.BUY_FRACTION)  # [A]
-_BUYS = (spec.BUY_SMALL, spec.BUY_MEDIUM, spec.BUY_LARGE)
+_OPENINGS = slice(spec.BUY_SMALL, spec.BUY_LARGE + 1)
 
 
 class Orders(NamedTuple):
@@ -51,13 +51,13 @@ def action_mask(
     held = living & ~flat
     out[:, spec.HOLD] = True
     base = bodies.position_scale * bodies.equity
-    for action in _BUYS:
-        out[:, action] = open_ok & (base * _FRACTION[action] >= body.min_notional)
-    out[:, spec.BUY_LARGE] &= bodies.damage < scars.buy_large_limit
+    opens = open_ok & (base * _FRACTION[_OPENINGS, None] >= body.min_notional)  # [3,P]
+    opens[-1] &= bodies.damage < scars.buy_large_limit
+    out[:, _OPENINGS] = opens.T
     out[:, spec.SELL_PARTIAL] = held
     out[:, spec.SELL_ALL] = held
-    out[:, spec.ADD_TO_POSITION] = held & affordable & (bodies.damage < scars.add_limit)
-    out[:, spec.ADD_TO_POSITION] &= base * _FRACTION[spec.ADD_TO_POSITION] >= body.min_notional
+    large_enough = base * _FRACTION[spec.ADD_TO_POSITION] >= body.min_notional
+    out[:, spec.ADD_TO_POSITION] = held & affordable & large_enough & (bodies.damage < scars.add_limit)
     return out
 
 
@@ -79,7 +79,7 @@ def decide_orders(
     executed[liquidated] = spec.SELL_PARTIAL
     executed[(estate & has_shares) | stopped] = spec.SELL_ALL
     wanted = _FRACTION[executed] * bodies.position_scale * bodies.equity
-    buy_cash = np.where(wanted > 0.0, np.clip(_room(bodies, close, body), 0.0, wanted), 0.0)
+    buy_cash = np.minimum(np.maximum(_room(bodies, close, body), 0.0), np.maximum(wanted, 0.0))
     half = 0.5 * bodies.shares
     rest_too_small = half * close < body.min_notional
     partial = np.where(rest_too_small, bodies.shares, half)

@@ -23,6 +23,11 @@ class ScarMark(NamedTuple):
     drawdown_bps: int  # drawdown when it was given
 
 
+def _living(bodies: Bodies) -> np.ndarray:
+    alive: np.ndarray = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
+    return alive
+
+
 def points_of(severity: int, scars: ScarConfig) -> int:
     """Return the damage points of a severity."""
     return (scars.minor_points, scars.moderate_points, scars.severe_points, scars.fatal_points)[severity]
@@ -48,23 +53,21 @@ def _give_all(bodies: Bodies, hit: np.ndarray, kind: int, severity: int, scars: 
 
 
 def scars_of_tick(
-    bodies: Bodies, orders: Orders, slippage: np.ndarray, crash: np.ndarray, invested: np.ndarray, scars: ScarConfig
+    bodies: Bodies, orders: Orders, slipped: np.ndarray, crashed: np.ndarray, scars: ScarConfig
 ) -> list[ScarMark]:
     """Give the scars that events leave at once.
 
-    slippage: [P] |ln fill - ln reservation|, 0 without a fill; crash: [P] bool, the bar crashed;
-    invested: [P] bool, shares were held through the bar.
+    slipped: [P] bool, an order was filled beyond the limit; crashed: [P] bool, shares were held through a crash.
     """
-    living = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
     found: list[ScarMark] = []
     for hit, kind, severity in (
         (orders.stopped, spec.STOP_LOSS, spec.MINOR),
         (orders.liquidated, spec.LIQUIDATION, spec.MODERATE),
-        (slippage > scars.slippage_limit, spec.SLIPPAGE, spec.MINOR),
-        (crash & invested, spec.MARKET_CRASH, spec.MODERATE),
+        (slipped, spec.SLIPPAGE, spec.MINOR),
+        (crashed, spec.MARKET_CRASH, spec.MODERATE),
     ):
         if hit.any():
-            found += _give_all(bodies, hit & living, kind, severity, scars)
+            found += _give_all(bodies, hit & _living(bodies), kind, severity, scars)
     return found
 
 
@@ -73,7 +76,7 @@ def scars_of_round(bodies: Bodies, scars: ScarConfig) -> list[ScarMark]:
 
     Steps: the first below a peak is minor, the second moderate, further ones severe, from the eighth on fatal.
     """
-    living = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
+    living = _living(bodies)
     steps = np.floor(bodies.drawdown / scars.drawdown_step + 1e-9).astype(np.int32)
     found: list[ScarMark] = []
     for seat in np.flatnonzero(living & (steps > bodies.drawdown_step)):

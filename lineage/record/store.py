@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from arena.errors import ConfigError, EnvironmentFault, StoreError
@@ -52,8 +52,8 @@ class Store:
         self.connection = connection
 
     @classmethod
-    def create(cls, path: Path, run: RunRow) -> "Store":
-        """Create the database of a new run and write its row; nothing is left behind on failure.
+    def create(cls, path: Path, run: RunRow, session: Session | None = None) -> "Store":
+        """Create the database of a new run: there with its first rows, or not there at all.
 
         Raises ConfigError when the file exists, EnvironmentFault when it cannot be written.
         """
@@ -61,18 +61,20 @@ class Store:
             raise ConfigError(f"{path}: a run is recorded here already; resume it or choose another directory")
         if not -(2**63) <= run.seed < 2**63:
             raise ConfigError(f"seed: {run.seed} does not fit 64 bits; choose a smaller one")
-        store: Store | None = None
+        fresh = path.with_name(path.name + ".partial")
+        _discard(fresh)
         try:
-            store = cls(path, _connect(path))
-            with store._transaction("create the run"):
+            store = cls(path, _connect(fresh))
+            with closing(store.connection), store._transaction("create the run"):
                 store.connection.execute(_RUN, dataclasses.astuple(run))
+                if session is not None:
+                    store._insert_session(session)
+            fresh.replace(path)
+            return cls.open_writer(path)
         except BaseException:
-            if store is not None:
-                store.abandon()
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            _discard(fresh)
+            _discard(path)
             raise
-        return store
 
     @classmethod
     def open_writer(cls, path: Path) -> "Store":
@@ -159,8 +161,11 @@ class Store:
     def record_session(self, session: Session) -> int:
         """Write down that a process works on this run; returns the session's number, from 1."""
         with self._transaction("note the session"):
-            (number,) = self.connection.execute("SELECT coalesce(max(session_id), 0) + 1 FROM session").fetchone()
-            self.connection.execute(_SESSION, (number, *dataclasses.astuple(session), session.self_hash(number)))
+            return self._insert_session(session)
+
+    def _insert_session(self, session: Session) -> int:
+        (number,) = self.connection.execute("SELECT coalesce(max(session_id), 0) + 1 FROM session").fetchone()
+        self.connection.execute(_SESSION, (number, *dataclasses.astuple(session), session.self_hash(number)))
         return int(number)
 
     def run_row(self) -> RunRow:
@@ -213,7 +218,8 @@ class Store:
         """Gather statistics, fold the write-ahead log into the file, and let go of it."""
         try:
             with store_errors(self.path, "close"):
-                self.connection.execute("ANALYZE")
+                if self.connection.total_changes:  # whoever only looked leaves the file as it was
+                    self.connection.execute("ANALYZE")
                 self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             self.connection.close()
@@ -224,8 +230,16 @@ class Store:
             self.connection.close()
 
 
+def _discard(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
 def _connect(path: Path) -> sqlite3.Connection:
-    """Open for writing, new files with the newest schema; close again on any refusal."""
+    """Open for writing; close again on any refusal.
+
+    A new file gets the newest schema, and no write-ahead log yet: that lies beside it and could not be renamed along.
+    """
     fresh = not path.exists()
     with store_errors(path, "open for writing"):
         try:
@@ -235,7 +249,7 @@ def _connect(path: Path) -> sqlite3.Connection:
         try:
             if not fresh:
                 check_identity(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA trusted_schema = OFF")

@@ -256,8 +256,10 @@ def _check_checkpoints(connection: sqlite3.Connection, directory: Path, chain: C
 
 
 def _check_sessions(connection: sqlite3.Connection, out: Findings) -> None:
-    for expected, row in enumerate(connection.execute("SELECT * FROM session ORDER BY session_id"), start=1):
-        number, *columns, self_hash = row
+    """Numbers without a gap, rows as they were written; the newest one may be gone unnoticed, the first may not."""
+    sessions = connection.execute("SELECT * FROM session ORDER BY session_id").fetchall()
+    out.expect(sessions, "session 1 is missing: every run has one")
+    for expected, (number, *columns, self_hash) in enumerate(sessions, start=1):
         out.expect(number == expected, f"session {expected} is missing: {number} follows")
         with out.reading(f"session {number}"):
             out.expect(Session(*columns).self_hash(number) == self_hash, f"session {number}: its row was changed")

@@ -1,0 +1,640 @@
+"""Promises held against real runs: the same seed, interruption, damage, other machines, failed starts."""
+
+import json
+import os
+import random
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+
+from agents.learn_fast import FastLearner
+from arena.errors import ArenaError, ConfigError, DivergenceError, EnvironmentFault, StoreError
+from arena.market.tape import read_tape
+from lineage import engine, numerics, rewind, rundir
+from lineage.record.provenance import versions
+from lineage.record.store import FILE_NAME, Store
+from lineage.world import World
+from tests.runs import (
+    EVERY,
+    ROUNDS,
+    SEED,
+    Crash,
+    copied,
+    crash_after,
+    files_of,
+    go_on,
+    history_of,
+    lively,
+    play,
+    python,
+    rounds_left,
+    rows_of,
+    verified,
+)  # fmt: skip
+from tests.tampering import opened, without_guards
+
+
+class Whole(NamedTuple):
+    """A finished run that nobody disturbed."""
+
+    directory: Path
+    summary: engine.RunSummary
+    history: dict[str, list[tuple[Any, ...]]]
+
+    @property
+    def head(self) -> str:
+        """Where every way of playing this run must end."""
+        return self.summary.head
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """The run that all others are compared with."""
+    directory = tmp_path_factory.mktemp("whole") / "run"
+    summary = play(directory, lively())
+    return Whole(directory, summary, history_of(directory))
+
+
+@pytest.fixture(scope="module")
+def crashed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, cut off without warning after 13 rounds; checkpoints of rounds 4 and 9 are there."""
+    directory = tmp_path_factory.mktemp("crashed") / "run"
+    crash_after(engine.start(directory, lively(), SEED), 13)
+    return directory
+
+
+@pytest.fixture
+def cut(crashed: Path, tmp_path: Path) -> Path:
+    """A copy of the crashed run."""
+    return copied(crashed, tmp_path / "cut")
+
+
+def checkpoints_in(directory: Path) -> list[Path]:
+    """Return the checkpoint files, newest first."""
+    return sorted((directory / "checkpoints").iterdir(), reverse=True)
+
+
+def edit(directory: Path, statement: str, *values: object) -> None:
+    """Change a database behind the back of its guards."""
+    with opened(directory) as connection:
+        without_guards(connection, lambda: connection.execute(statement, values))
+
+
+# ---- the same seed
+
+
+def test_the_run_that_is_compared_with_is_worth_it(whole: Whole) -> None:
+    """Everything that can happen to an agent happens in it, to learners too, and it verifies on all four levels."""
+    rows = whole.history
+    kinds = {row[5] for row in rows["event"]}
+    assert kinds >= {"birth", "scar", "spawn", "graduation", "death", "censored", "immigration", "round", "closed"}
+    heirs = [row for row in rows["agent"] if row[1] is not None]
+    assert "dqn" in {row[10] for row in heirs}
+    assert whole.summary.status == "finished"
+    assert (whole.summary.rounds, len(rows["round"]), len(rows["checkpoint"])) == (ROUNDS, ROUNDS, ROUNDS // EVERY)
+    assert whole.summary.updates > 500
+    report = verified(whole.directory, whole.head)
+    assert report.ok, report.findings
+    assert [level.name for level in report.levels] == ["structural", "cryptographic", "accounting", "causal"]
+    assert report.checkpoint_line == whole.summary.checkpoint_line
+
+
+PLAY = """
+import json, sys
+from pathlib import Path
+from tests.runs import lively, play
+print(play(Path(sys.argv[1]), lively(), threads=int(sys.argv[2])).head)
+"""
+
+
+def test_another_process_writes_the_same_history(whole: Whole, tmp_path: Path) -> None:
+    """Another hash seed, another directory, another working directory: the same bytes."""
+    assert python(PLAY, str(tmp_path / "elsewhere"), "1", PYTHONHASHSEED="77", TZ="Asia/Tokyo") == whole.head
+    assert history_of(tmp_path / "elsewhere") == whole.history
+
+
+def test_another_seed_or_configuration_writes_another_history(whole: Whole, tmp_path: Path) -> None:
+    """Heads would be worth nothing if they were always the same."""
+    heads = {whole.head, play(tmp_path / "seed", lively("rounds=3"), seed=SEED + 1).head}
+    heads |= {play(tmp_path / "same", lively("rounds=3")).head}
+    heads |= {play(tmp_path / "fee", lively("rounds=3", "body.fee_bps=10.5")).head}
+    assert len(heads) == 4
+    assert rows_of(tmp_path / "seed")["bar"] != rows_of(tmp_path / "same")["bar"]
+
+
+def test_global_generators_stay_untouched(tmp_path: Path) -> None:
+    """Whoever uses this as a library keeps their own random numbers."""
+    random.seed(1)
+    np.random.seed(1)
+    torch.manual_seed(1)
+    before = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]
+    play(tmp_path / "run", lively("rounds=6"))
+    after = (random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist())  # type: ignore[index]
+    assert before == after
+
+
+def test_watching_changes_nothing(whole: Whole, tmp_path: Path) -> None:
+    """An observer that looks at everything after each round, and consumes global randomness, sees the same history."""
+    seen: list[int] = []
+
+    def on_round(running: engine.Engine) -> None:
+        world = running.world
+        seen.append(running.rounds_done)
+        world.arena.observe()
+        world.minds.q_values(world.arena.obs)
+        world.datacollector.collect(world)
+        running.summary()
+        assert [view.equity for view in world.agents]
+        assert world.state_arrays()
+        random.random()
+        np.random.random()
+        torch.rand(1)
+
+    with engine.start(tmp_path / "run", lively(), SEED) as started:
+        assert started.run(on_round=on_round).head == whole.head
+    assert seen == list(range(1, ROUNDS + 1))
+    assert history_of(tmp_path / "run") == whole.history
+
+
+# ---- interrupted and resumed
+
+
+@pytest.mark.parametrize("stops", [(1,), (5,), (ROUNDS - 1,), (3, 8, 9, 10, 21)])
+def test_interrupted_and_resumed_is_the_same_history(whole: Whole, tmp_path: Path, stops: tuple[int, ...]) -> None:
+    """Row for row in every table but that of sessions; checkpoints of the same rounds have the same hash."""
+    directory = tmp_path / "run"
+    with engine.start(directory, lively(), SEED) as running:
+        summary = running.run(should_stop=rounds_left(stops[0]))
+        assert (summary.status, summary.rounds) == ("interrupted", stops[0])
+    for stop in stops[1:]:
+        with engine.resume(directory) as running:
+            assert running.run(should_stop=rounds_left(stop - running.rounds_done)).rounds == stop
+    ended = go_on(directory)
+    assert (ended.status, ended.head, ended.root) == ("finished", whole.head, whole.summary.root)
+    assert history_of(directory) == whole.history
+    counted = ("born", "died", "alive", "scars", "generations", "agent_steps", "updates", "deaths_by_cause")
+    assert all(getattr(ended, name) == getattr(whole.summary, name) for name in counted)
+    assert len(rows_of(directory)["session"]) == len(stops) + 1
+    report = verified(directory, whole.head, replay=False)
+    assert report.ok, report.findings
+
+
+def test_a_stop_before_the_first_round_or_between_two_writes_nothing(tmp_path: Path) -> None:
+    """No checkpoint, no session: nothing was done."""
+    directory = tmp_path / "run"
+    with engine.start(directory, lively("rounds=7"), SEED) as running:
+        assert running.run(should_stop=lambda: True).rounds == 0
+    assert not (directory / "checkpoints").exists()
+    with engine.resume(directory) as running:
+        running.run(should_stop=rounds_left(6))
+    before = files_of(directory)
+    for _ in range(2):
+        with engine.resume(directory) as running:
+            assert running.run(should_stop=rounds_left(6 - running.rounds_done)).status == "interrupted"
+    assert files_of(directory) == before
+    assert go_on(directory).status == "finished"
+
+
+def test_a_crash_loses_at_most_the_running_round(whole: Whole, cut: Path) -> None:
+    """What was recorded stays, fewer rounds than lie between two checkpoints are computed again."""
+    before = rows_of(cut)
+    assert len(before["round"]) == 13
+    with engine.resume(cut) as resumed:
+        assert resumed.rounds_done == 10
+        assert resumed.run().head == whole.head
+    after = rows_of(cut)
+    assert all(after[table][: len(rows)] == rows for table, rows in before.items() if table in ("event", "round"))
+    assert history_of(cut) == whole.history
+    assert verified(cut, whole.head).ok
+
+
+def test_a_crash_right_after_a_checkpoint_still_recomputes(whole: Whole, tmp_path: Path) -> None:
+    """The checkpoint of the last recorded round proves nothing by itself; the one before it is used."""
+    directory = tmp_path / "run"
+    crash_after(engine.start(directory, lively(), SEED), 15)
+    with engine.resume(directory) as resumed:
+        assert resumed.rounds_done == 10
+        assert resumed.run().head == whole.head
+
+
+def test_resuming_a_finished_run_changes_not_one_byte(whole: Whole, tmp_path: Path) -> None:
+    """The same summary once more."""
+    directory = copied(whole.directory, tmp_path / "run")
+    before = files_of(directory)
+    again = go_on(directory)
+    assert (again.status, again.head, again.checkpoint_line) == ("finished", whole.head, whole.summary.checkpoint_line)
+    assert (again.born, again.died, again.updates) == (whole.summary.born, whole.summary.died, whole.summary.updates)
+    assert files_of(directory) == before
+
+
+# ---- damaged checkpoints
+
+Damage = Callable[[Path], object]
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Damage] = {
+    "one byte": flip,
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "empty": lambda path: path.write_bytes(b""),
+    "text": lambda path: path.write_text("not a checkpoint"),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_newest_checkpoint_falls_back_to_an_older_one(whole: Whole, cut: Path, damage: str) -> None:
+    """The older one is used, the history is the same, and the damaged file is written anew."""
+    newest = checkpoints_in(cut)[0]
+    DAMAGES[damage](newest)
+    with engine.resume(cut) as resumed:
+        assert resumed.rounds_done == 5
+        assert resumed.run().head == whole.head
+    assert history_of(cut) == whole.history
+    assert verified(cut, whole.head, replay=False).ok
+
+
+def test_with_all_checkpoints_damaged_the_beginning_is_good_enough(whole: Whole, cut: Path) -> None:
+    """From round 0 on, with the same end."""
+    for path in checkpoints_in(cut):
+        flip(path)
+    with engine.resume(cut) as resumed:
+        assert resumed.rounds_done == 0
+        assert resumed.run().head == whole.head
+    assert history_of(cut) == whole.history
+
+
+def test_a_damaged_checkpoint_of_a_finished_run_is_mended(whole: Whole, tmp_path: Path) -> None:
+    """Verify misses it, resume writes the same bytes again, verify is content."""
+    directory = copied(whole.directory, tmp_path / "run")
+    before = files_of(directory)
+    for path in checkpoints_in(directory):
+        flip(path)
+    assert not verified(directory, whole.head, replay=False).ok
+    assert go_on(directory).head == whole.head
+    assert files_of(directory) == before
+    assert verified(directory, whole.head, replay=False).ok
+
+
+def test_a_forged_checkpoint_is_noticed_by_the_rounds_that_follow_from_it(cut: Path) -> None:
+    """Somebody makes an agent rich in a checkpoint and puts the file's new hash, and the row's, in place."""
+    from lineage.record.checkpoint import read_checkpoint, write_checkpoint
+    from lineage.record.store import checkpoint_hash
+
+    arrays, metadata = read_checkpoint(checkpoints_in(cut)[0])
+    seat = int(np.flatnonzero(arrays["bodies.cash"] > 0)[0])
+    arrays["bodies.cash"][seat] += 1000.0
+    arrays["accounts.house_cash"][0] -= 1000.0
+    forged = write_checkpoint(cut, 9, arrays, metadata)
+    older, newer = rows_of(cut)["checkpoint"]
+    self_hash = checkpoint_hash(9, forged.file, forged.sha256, newer[3], older[4])
+    edit(cut, "UPDATE checkpoint SET sha256 = ?, self_hash = ? WHERE round = 9", forged.sha256, self_hash)
+    assert verified(cut, newer[3], replay=False).ok  # the file's own books cannot tell
+    refused(cut, "comes out differently", DivergenceError)
+
+
+# ---- other machines, other builds, other histories
+
+
+def refused(directory: Path, words: str, kind: type[StoreError] = StoreError, **options: Any) -> None:
+    """Assert that a run cannot be resumed: exit 4, one line, nothing changed."""
+    rows, files = rows_of(directory), files_of(directory)
+    with pytest.raises(StoreError, match=words) as caught:
+        go_on(directory, **options)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == 4
+    assert "\n" not in str(caught.value)
+    assert rows_of(directory) == rows
+    assert {**files_of(directory), FILE_NAME: ""} == {**files, FILE_NAME: ""}
+
+
+@pytest.mark.parametrize("index", [10, 12])
+def test_a_stored_head_that_was_edited_stops_the_resume(cut: Path, index: int) -> None:
+    """The first or the last recomputed round: DivergenceError."""
+    edit(cut, "UPDATE round SET head = ? WHERE round = ?", "0" * 64, index)
+    refused(cut, f"round {index} comes out differently", DivergenceError)
+
+
+def test_an_edited_head_under_the_checkpoint_stops_the_resume(cut: Path) -> None:
+    """The events do not lead to it."""
+    edit(cut, "UPDATE round SET head = ? WHERE round = 9", "0" * 64)
+    refused(cut, "do not lead to its head")
+
+
+def other_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the learner compute the last bit of its weights differently."""
+    original = FastLearner.step
+
+    def step(self: FastLearner, *arguments: Any) -> Any:
+        stats = original(self, *arguments)
+        params = self.brains.params
+        torch.nextafter(params, torch.full_like(params, torch.inf), out=params)
+        return stats
+
+    monkeypatch.setattr(FastLearner, "step", step)
+
+
+def test_a_machine_that_rounds_otherwise_is_told_by_its_fingerprint(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is computed again, with the cure."""
+    other_arithmetic(monkeypatch)
+    refused(cut, "other bits than the run was started with .* resume with --threads 1 --device cpu", DivergenceError)
+
+
+def test_a_difference_that_the_fingerprint_misses_shows_in_the_rounds(
+    cut: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the probe blinded, the first recomputed round differs: DivergenceError, nothing written."""
+    known = Store.open_reader(cut / FILE_NAME)
+    fingerprint = known.first_session()[2]
+    known.abandon()
+    other_arithmetic(monkeypatch)
+    monkeypatch.setattr(numerics, "probe", lambda *_: fingerprint)
+    refused(cut, "round 10 comes out differently", DivergenceError)
+    assert not engine.replay(cut)[0]
+
+
+def test_another_fingerprint_is_refused_with_the_cure(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The message names threads and device of the first session; replay says that it can prove nothing here."""
+    monkeypatch.setattr(numerics, "probe", lambda *_: "f" * 64)
+    refused(cut, "with 3 threads on cpu .* resume with --threads 1 --device cpu", DivergenceError, threads=3)
+    identical, found = engine.replay(cut)
+    assert not identical
+    assert "proves nothing" in found
+
+
+def test_an_end_that_comes_out_otherwise_is_a_divergence(
+    whole: Whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The closing events are compared as well."""
+    directory = copied(whole.directory, tmp_path / "run")
+    monkeypatch.setattr(World, "censored_events", lambda self: [])
+    refused(directory, "the end of the run comes out differently", DivergenceError)
+    assert engine.replay(directory) == (False, "the end of the run comes out differently")
+
+
+def test_another_build_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run recorded with another numpy names it; whoever edits the versions afterwards breaks the genesis."""
+    directory = tmp_path / "run"
+    other = {**versions(), "numpy": "1.0"}
+    monkeypatch.setattr(engine, "versions", lambda: other)
+    crash_after(engine.start(directory, lively(), SEED), 2)
+    refused(directory, r"recorded with another build: numpy 1\.0 \(here ")
+    edit(directory, "UPDATE run SET versions_json = ?", json.dumps(versions(), sort_keys=True, separators=(",", ":")))
+    refused(directory, "do not lead to the genesis")
+
+
+@pytest.mark.parametrize("column", ["config_json", "seed"])
+def test_an_edited_configuration_is_refused(cut: Path, column: str) -> None:
+    """Another fee or another seed in the run's row: the genesis does not follow."""
+    if column == "seed":
+        edit(cut, "UPDATE run SET seed = seed + 1")
+    else:
+        edit(cut, "UPDATE run SET config_json = replace(config_json, '\"rounds\":25', '\"rounds\":250')")
+    refused(cut, "do not lead to the genesis")
+
+
+PROBE = """
+import sys
+from pathlib import Path
+from lineage import numerics
+from tests.runs import lively, play
+numerics.set_threads(int(sys.argv[2]))
+print(numerics.probe(lively(), "cpu"), play(Path(sys.argv[1]), lively(), threads=int(sys.argv[2])).head)
+"""
+
+_SCALAR = "AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
+MACHINES = {
+    "two threads": ("2", {}),
+    "three threads": ("3", {}),
+    "torch without vectors": ("1", {"ATEN_CPU_CAPABILITY": "default"}),
+    "MKL's common path": ("1", {"MKL_CBWR": "COMPATIBLE"}),
+    "numpy without vectors": ("1", {"NPY_DISABLE_CPU_FEATURES": _SCALAR, "PYTHONWARNINGS": "ignore"}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_machine_with_the_same_fingerprint_writes_the_same_history(
+    whole: Whole, tmp_path: Path, machine: str
+) -> None:
+    """Libraries told to use other kernels, as on another processor: the fingerprint differs wherever the head does."""
+    threads, environment = MACHINES[machine]
+    found, head = python(PROBE, str(tmp_path / "run"), threads, **environment).split()
+    store = Store.open_reader(whole.directory / FILE_NAME)
+    mine = store.first_session()[2]
+    store.abandon()
+    assert (found == mine) == (head == whole.head)
+
+
+# ---- one writer, and starts that fail
+
+
+def test_a_second_writer_is_refused_with_the_pid(cut: Path) -> None:
+    """Exit 5 at once; the first one is not disturbed."""
+    with engine.resume(cut) as first:
+        with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} is writing this run") as caught:
+            engine.resume(cut)
+        assert caught.value.exit_code == 5
+        with pytest.raises(ConfigError, match="holds a run already"):
+            engine.start(cut, lively(), SEED)
+        assert first.run(should_stop=rounds_left(1)).rounds == 11
+    engine.resume(cut).close()
+
+
+def test_two_starts_at_once_leave_the_first_one_alone(tmp_path: Path) -> None:
+    """The second one comes between the first one's lock and its database: refused, and nothing is removed."""
+    directory = tmp_path / "run"
+    claimed = rundir.claim(directory)
+    with pytest.raises(EnvironmentFault, match=f"process {os.getpid()} is writing"):
+        engine.start(directory, lively(), SEED)
+    assert (directory / "run.lock").read_text() == str(os.getpid())
+    claimed.undo()
+    assert not directory.exists()
+
+
+STEPS = (
+    "lineage.rundir.Lock.__init__", "lineage.numerics.set_threads", "lineage.engine.World", "lineage.numerics.probe",
+    "lineage.engine.to_toml", "lineage.rundir.write_text", "lineage.rundir.copy_file", "lineage.rundir.note",
+    "lineage.engine.session", "lineage.record.store.check_identity", "lineage.record.store.migrate",
+    "lineage.record.store.Store._insert_session", "pathlib.Path.replace", "lineage.record.store.Store.open_writer",
+    "lineage.engine.Ledger", "lineage.engine.Engine.__init__",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_start_that_fails_leaves_nothing(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At whichever step, by a fault or by Ctrl-C: a new directory is gone with its parents, an empty one is empty."""
+    tape = tape_of(tmp_path, 170)
+    config = on_tape(tape, "rounds=2")
+    (tmp_path / "empty").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+
+    def fail(*_: object, **__: object) -> None:
+        raise fault
+
+    for directory, fault in ((tmp_path / "a" / "b", EnvironmentFault("no")), (tmp_path / "empty", KeyboardInterrupt())):
+        with monkeypatch.context() as patch:
+            patch.setattr(step, fail)
+            with pytest.raises(type(fault)):
+                engine.start(directory, config, SEED, tape=tape)
+        assert sorted(tmp_path.rglob("*")) == before
+    engine.start(tmp_path / "empty", config, SEED, tape=tape).close()
+
+
+# ---- other populations, other worlds
+
+
+def test_scripted_agents_play_and_verify(tmp_path: Path) -> None:
+    """One of each strategy beside the learners; all but the quiet one trade."""
+    strategies = ("random", "hold", "trend", "meanrev", "oracle")
+    config = lively("rounds=15", "life.max_age_rounds=0", *(f"population.{name}=1" for name in strategies))
+    summary = play(tmp_path / "run", config)
+    with closing(sqlite3.connect(tmp_path / "run" / FILE_NAME)) as connection:
+        rows = connection.execute(
+            "SELECT a.mind, max(r.shares), max(r.closed_trades), max(r.updates) FROM agent a"
+            " JOIN agent_round r USING (agent_id) WHERE a.inheritance = 'founder' GROUP BY a.mind"
+        ).fetchall()
+    found = {mind: (shares, closed, updates) for mind, shares, closed, updates in rows}
+    assert set(found) == {*strategies, "dqn"}
+    assert all(found[mind][0] > 0 for mind in found), "everybody held shares at some round's end"
+    assert all(found[mind][1] > 0 for mind in ("random", "trend", "meanrev", "oracle"))
+    assert [mind for mind in found if found[mind][2] > 0] == ["dqn"]
+    assert verified(tmp_path / "run", summary.head).ok
+
+
+SCENES = {
+    "patron and dispersal in three markets": (
+        "arena.markets=3", "arena.seats=4", "life.patron=true", "life.dispersal=1", "life.immigration_per_round=0.1",
+        "life.founders_fraction=0.5", "life.max_age_rounds=0", "life.spawn_min_trades=1", "population.oracle=2",
+    ),
+    "gbm, darwinian": ("market.source=gbm", "lineage.inheritance=darwinian"),
+    "crisis, baldwinian, mutated": (
+        "market.crisis_hazard=0.05", "lineage.inheritance=baldwinian", "lineage.weight_mutation=0.05",
+    ),
+    "n-step, hard target, plain network": (
+        "mind.n_step=3", "mind.target=hard", "mind.hard_target_every=20", "mind.dueling=false", "mind.double=false",
+        "mind.updates_per_phase=2", "mind.update_every=3", "lineage.inherit_moments=false",
+    ),
+    "ruin without mercy": ("life.ruin_fraction=0.98", "life.spawn_wealth=2.0", "life.max_age_rounds=0"),
+    "extinction": ("life.max_age_rounds=9", "life.immigration_per_round=0", "life.spawn_min_trades=999"),
+    "fatal scars": (
+        "scars.minor_points=5", "scars.moderate_points=5", "scars.severe_points=6", "scars.fatal_points=6",
+        "scars.drawdown_step=0.05", "life.max_age_rounds=0",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_every_scene_resumes_and_verifies(name: str, tmp_path: Path) -> None:
+    """Cut off at round 12 and resumed: the head of the undisturbed run, and a history that holds on all levels."""
+    config = lively("rounds=18", *SCENES[name])
+    crash_after(engine.start(tmp_path / "run", config, SEED), 12)
+    ended = go_on(tmp_path / "run")
+    report = verified(tmp_path / "run", ended.head)  # replay plays it undisturbed from the seed
+    assert report.ok, report.findings
+    rows = rows_of(tmp_path / "run")
+    if name.startswith("patron"):
+        markets = {row[0]: row[6] for row in rows["agent"]}
+        abroad = [row[0] for row in rows["agent"] if row[1] is not None and markets[row[1]] != row[6]]
+        payers = [json.loads(row[6])["payer"] for row in rows["event"] if row[5] == "immigration"]
+        assert abroad
+        assert "patron" in payers
+    if name == "extinction":
+        assert (ended.alive, ended.status) == (0, "finished")
+    if name.startswith("ruin"):
+        assert ended.deaths_by_cause["bankrupt"] > 0
+    if name.startswith("fatal"):
+        assert ended.deaths_by_cause["terminal_damage"] > 0
+
+
+def tape_of(folder: Path, bars: int) -> Path:
+    """Write a tape of daily bars that wander, in a file as banks and brokers write them."""
+    draw = np.random.Generator(np.random.Philox(11))
+    close = 50.0 * np.exp(np.cumsum(draw.normal(0.0005, 0.02, bars)))
+    opened = np.roll(close, 1) * np.exp(draw.normal(0.0, 0.004, bars))
+    high, low = np.maximum(opened, close) * 1.007, np.minimum(opened, close) * 0.993
+    days = np.datetime64("2019-01-01") + np.arange(bars)
+    lines = ["Date,Open,High,Low,Close,Volume"]
+    lines += [
+        f"{day},{a!r},{b!r},{c!r},{d!r},{1000 + index}"
+        for index, (day, a, b, c, d) in enumerate(
+            zip(days, opened.tolist(), high.tolist(), low.tolist(), close.tolist(), strict=True)
+        )
+    ]
+    path = folder / "bars of X.csv"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def on_tape(tape: Path, *assignments: str) -> Any:
+    """Return a lively configuration that plays a tape."""
+    read = read_tape(tape)
+    config = lively(*assignments)
+    market = msgspec.structs.replace(
+        config.market, source="tape", tape_name=read.name, tape_sha256=read.sha256, impact_bps=0.0
+    )
+    return msgspec.structs.replace(config, market=market)
+
+
+def test_a_tape_is_played_as_it_is_recorded(tmp_path: Path) -> None:
+    """Opens, times and volumes are the file's, bit for bit; the run resumes from its own copy and verifies."""
+    tape = tape_of(tmp_path, 420)
+    read = read_tape(tape)
+    config = on_tape(tape, "rounds=36", "arena.markets=2", "arena.seats=4")
+    directory = tmp_path / "run"
+    crash_after(engine.start(directory, config, SEED, tape=tape), 17)
+    tape.unlink()
+    ended = go_on(directory)
+    with closing(sqlite3.connect(directory / FILE_NAME)) as connection:
+        for market in range(2):
+            query = "SELECT open, high, low, close, volume, time FROM bar WHERE market = ? ORDER BY tick"
+            bars = list(zip(*connection.execute(query, (market,)), strict=True))
+            assert len(bars[0]) == 128 + 36 * 8
+            recorded = (read.open, read.high, read.low, read.close, read.volume)
+            for stored, column in zip(bars, recorded, strict=False):
+                assert list(stored) == column[: len(stored)].tolist()
+            assert list(bars[5]) == read.times[: len(bars[5])]
+    report = verified(directory, ended.head)
+    assert report.ok, report.findings
+    assert ended.scars > 0
+
+
+def test_a_tape_that_changed_or_vanished_is_refused(tmp_path: Path) -> None:
+    """The run's own copy is the tape; another one under its name is not."""
+    tape = tape_of(tmp_path, 300)
+    directory = tmp_path / "run"
+    crash_after(engine.start(directory, on_tape(tape, "rounds=20"), SEED, tape=tape), 7)
+    copy = directory / tape.name
+    original = copy.read_bytes()
+    copy.write_bytes(original + b"2030-01-01,1,1,1,1,1\n")
+    refused(directory, "put the original tape back")
+    copy.unlink()
+    with pytest.raises(ArenaError) as caught:
+        engine.resume(directory)
+    assert caught.value.exit_code == 3
+    copy.write_bytes(original)
+    assert go_on(directory).status == "finished"
+
+
+def test_the_engine_lets_go_of_everything_when_a_round_fails(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An exception out of a round leaves lock and database free, and the record as it was."""
+    monkeypatch.setattr(rewind.World, "play_round", lambda self: (_ for _ in ()).throw(Crash()))
+    rows = rows_of(cut)
+    with pytest.raises(Crash):
+        go_on(cut)
+    monkeypatch.undo()
+    assert rows_of(cut) == rows
+    assert go_on(cut).status == "finished"
