@@ -56,10 +56,12 @@ class Minds:
         seed: int,
         device: str = "cpu",
         learner: Literal["fast", "reference"] = "fast",
+        threads: int = 1,
     ) -> None:
-        """Allocate `seats` empty seats.
+        """Allocate `seats` empty seats; `device` is a torch device for the networks.
 
-        `device` is a torch device for the networks; the learner uses as many threads as torch is set to now.
+        `threads` workers share the learner's chunks; torch's own threads are better left at one, since waking
+        them costs more than one decision of a small population.
         """
         genome.bounds(genome_config)
         if mind.n_step >= mind.replay_capacity:
@@ -83,7 +85,7 @@ class Minds:
         self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
         self._act_key = purpose_key(seed, "act")
         self._replay_key = purpose_key(seed, "replay")
-        self._fast = FastLearner(self.brains, mind, torch.get_num_threads()) if learner == "fast" else None
+        self._fast = FastLearner(self.brains, mind, threads) if learner == "fast" else None
 
     def q_values(self, obs: np.ndarray) -> np.ndarray:
         """Return Q [P,A] f32 for obs [P,D] f32: seat p's network on row p."""

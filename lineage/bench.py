@@ -160,11 +160,11 @@ class WorldAlone:
 class WholeLoop:
     """One population of learners with its ledger and its database, and where its time has gone so far."""
 
-    def __init__(self, markets: int, seats: int, directory: Path) -> None:
+    def __init__(self, markets: int, seats: int, directory: Path, threads: int) -> None:
         """Play until everybody learns, fill the rings, and warm up; `directory` takes the database."""
         config = immortal(markets, seats, LEARNER)
         row = run_row(to_plain(config), _SEED, versions(), {})
-        self._world = World(config, _SEED)
+        self._world = World(config, _SEED, threads=threads)
         self._ledger = Ledger(row.genesis)
         self._store = Store.create(directory / FILE_NAME, row)
         self._spent = dict.fromkeys(("seal", "write", "total"), 0.0)
@@ -242,7 +242,7 @@ def measure(
     what: Literal["world", "loop", "all"], seconds: float, threads: int, tell: Callable[[str], object]
 ) -> Figures:
     """Measure every population for about `seconds`, in turns; `tell` hears what is being done."""
-    numerics.set_threads(threads)
+    numerics.pin_torch()
     with ExitStack() as stack:
         worlds: list[WorldAlone] = []
         loops: list[WholeLoop] = []
@@ -252,7 +252,7 @@ def measure(
                 worlds.append(WorldAlone(markets, seats))
             if what != "world":
                 folder = Path(stack.enter_context(TemporaryDirectory(prefix="lineage-arena-bench-")))
-                loops.append(WholeLoop(markets, seats, folder))
+                loops.append(WholeLoop(markets, seats, folder, threads))
                 stack.callback(loops[-1].close)
         populations: list[WorldAlone | WholeLoop] = [*worlds, *loops]
         tell(f"measuring for about {seconds * len(populations):.0f} s")

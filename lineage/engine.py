@@ -230,9 +230,9 @@ def start(
     claimed = rundir.claim(directory)
     store: Store | None = None
     try:
-        numerics.set_threads(threads)
-        world = World(config, seed, read, device)
-        found = numerics.probe(config, device)
+        numerics.pin_torch()
+        world = World(config, seed, read, device, threads)
+        found = numerics.probe(config, device, threads)
         rundir.write_text(directory / rundir.CONFIG_NAME, to_toml(config))
         if tape is not None and read is not None:
             rundir.copy_file(tape, directory / read.name)
@@ -261,9 +261,9 @@ def resume(directory: Path, *, threads: int | None = None, device: str | None = 
         row = store.run_row()
         first_threads, first_device, first_numerics = store.first_session()
         threads, device = threads or first_threads, device or first_device
-        numerics.set_threads(threads)
-        world = open_world(directory, row, device)
-        found = numerics.probe(world.config, device)
+        numerics.pin_torch()
+        world = open_world(directory, row, device, threads)
+        found = numerics.probe(world.config, device, threads)
         if found != first_numerics:
             raise DivergenceError(
                 f"{directory}: with {threads} threads on {device} this machine computes other bits than the run was "
@@ -290,9 +290,9 @@ def replay(directory: Path, *, on_round: Callable[[int], None] | None = None) ->
     try:
         row = store.run_row()
         threads, device, first_numerics = store.first_session()
-        numerics.set_threads(threads)
-        world = open_world(directory, row, device)
-        if numerics.probe(world.config, device) != first_numerics:
+        numerics.pin_torch()
+        world = open_world(directory, row, device, threads)
+        if numerics.probe(world.config, device, threads) != first_numerics:
             return False, (
                 "this machine computes other bits than the one that the run was started on: a replay here proves "
                 "nothing; replay it on a machine of the same kind"

@@ -18,12 +18,15 @@ from lineage.world import World
 _LARGEST_PROBE = 256
 
 
-def set_threads(threads: int) -> None:
-    """Use this many threads in the learner; a history is a function of seed, build and thread count."""
-    torch.set_num_threads(threads)
+def pin_torch() -> None:
+    """Give torch's own products one thread: the learner shares its chunks among workers of its own instead.
+
+    Then the bytes do not depend on the number of threads, and a small product does not wait for a second thread.
+    """
+    torch.set_num_threads(1)
 
 
-def probe(config: RunConfig, device: str) -> str:
+def probe(config: RunConfig, device: str, threads: int) -> str:
     """Return the SHA-256 hex of what this machine makes of a few updates and of a small world.
 
     Different floating-point units, thread counts or devices may round differently; where this differs
@@ -31,15 +34,15 @@ def probe(config: RunConfig, device: str) -> str:
     apart: torch and numpy choose their kernels by the processor, each in its own way.
     """
     population = config.arena.markets * config.arena.seats
-    bits = _minds_bits(config.mind, config.genome, population, device), _world_bits(config)
+    bits = _minds_bits(config.mind, config.genome, population, device, threads), _world_bits(config)
     return hashlib.sha256("".join(bits).encode()).hexdigest()
 
 
-def _minds_bits(mind: MindConfig, genome: GenomeConfig, population: int, device: str) -> str:
-    """Fingerprint of the weights of a small population after a few updates, with the present thread count."""
+def _minds_bits(mind: MindConfig, genome: GenomeConfig, population: int, device: str, threads: int) -> str:
+    """Fingerprint of the weights of a small population after a few updates with this many workers."""
     seats = min(population, _LARGEST_PROBE)
     small = replace(mind, replay_capacity=max(64, 2 * mind.batch), learn_start=mind.batch)
-    minds = Minds(small, genome, seats, 0, device)
+    minds = Minds(small, genome, seats, 0, device, threads=threads)
     ids = np.arange(1, seats + 1)
     for seat in range(seats):
         minds.new_founder(seat, seat + 1)

@@ -34,7 +34,7 @@ def tape_of(path: Path | None, config: RunConfig) -> Tape | None:
     return read
 
 
-def open_world(directory: Path, row: RunRow, device: str) -> World:
+def open_world(directory: Path, row: RunRow, device: str, threads: int) -> World:
     """Return the world of a recorded run at its beginning. Raises StoreError when this build cannot play it."""
     mine = versions()
     theirs = json.loads(row.versions_json)
@@ -51,7 +51,7 @@ def open_world(directory: Path, row: RunRow, device: str) -> World:
         )
     config = msgspec.convert(json.loads(row.config_json), RunConfig)
     name = config.market.tape_name
-    return World(config, row.seed, tape_of(directory / name if name else None, config), device)
+    return World(config, row.seed, tape_of(directory / name if name else None, config), device, threads)
 
 
 def compare(directory: Path, store: Store, sealed: SealedRound) -> None:

@@ -37,14 +37,17 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
     `step()` does the same for Mesa. `world.agents` holds an AgentView of every living agent.
     """
 
-    def __init__(self, config: RunConfig, seed: int = 0, tape: Tape | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self, config: RunConfig, seed: int = 0, tape: Tape | None = None, device: str = "cpu", threads: int = 1
+    ) -> None:
+        """Open the markets and seat the founders; `threads` are the learner's."""
         super().__init__(seed=seed)
         self.config = config
         self.seed = seed
         self.arena = Arena(
             WorldConfig(config.arena, config.market, config.body, config.scars, config.life, config.reward), seed, tape
         )
-        self.minds = Minds(config.mind, config.genome, self.arena.population, seed, device)
+        self.minds = Minds(config.mind, config.genome, self.arena.population, seed, device, threads=threads)
         self.family = Family()
         self.keys = {purpose: rng.purpose_key(seed, purpose) for purpose in ("dispersal", "immigration")}
         self.round = 0

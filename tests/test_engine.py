@@ -17,7 +17,7 @@ import torch
 from agents.learn_fast import FastLearner
 from arena.errors import ArenaError, ConfigError, DivergenceError, EnvironmentFault, StoreError
 from arena.market.tape import read_tape
-from lineage import engine, numerics, rewind, rundir
+from lineage import engine, numerics, rundir
 from lineage.record.provenance import versions
 from lineage.record.store import FILE_NAME, Store
 from lineage.world import World
@@ -411,8 +411,9 @@ import sys
 from pathlib import Path
 from lineage import numerics
 from tests.runs import lively, play
-numerics.set_threads(int(sys.argv[2]))
-print(numerics.probe(lively(), "cpu"), play(Path(sys.argv[1]), lively(), threads=int(sys.argv[2])).head)
+numerics.pin_torch()
+threads = int(sys.argv[2])
+print(numerics.probe(lively(), "cpu", threads), play(Path(sys.argv[1]), lively(), threads=threads).head)
 """
 
 _SCALAR = "AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"
@@ -466,7 +467,7 @@ def test_two_starts_at_once_leave_the_first_one_alone(tmp_path: Path) -> None:
 
 
 STEPS = (
-    "lineage.rundir.Lock.__init__", "lineage.numerics.set_threads", "lineage.engine.World", "lineage.numerics.probe",
+    "lineage.rundir.Lock.__init__", "lineage.numerics.pin_torch", "lineage.engine.World", "lineage.numerics.probe",
     "lineage.engine.to_toml", "lineage.rundir.write_text", "lineage.rundir.copy_file", "lineage.rundir.note",
     "lineage.engine.session", "lineage.record.store.check_identity", "lineage.record.store.migrate",
     "lineage.record.store.Store._insert_session", "pathlib.Path.replace", "lineage.record.store.Store.open_writer",
@@ -631,7 +632,7 @@ def test_a_tape_that_changed_or_vanished_is_refused(tmp_path: Path) -> None:
 
 def test_the_engine_lets_go_of_everything_when_a_round_fails(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An exception out of a round leaves lock and database free, and the record as it was."""
-    monkeypatch.setattr(rewind.World, "play_round", lambda self: (_ for _ in ()).throw(Crash()))
+    monkeypatch.setattr(World, "play_round", lambda self: (_ for _ in ()).throw(Crash()))
     rows = rows_of(cut)
     with pytest.raises(Crash):
         go_on(cut)
