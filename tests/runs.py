@@ -24,12 +24,17 @@ ROUNDS, EVERY, SEED = 25, 5, 5
 LIVELY = (
     "arena.seats=8", "arena.ticks_per_round=8", f"rounds={ROUNDS}", f"record.checkpoint_every={EVERY}",
     "market.warmup_bars=128", "market.drift=0.01", "market.drift_stay=0.95", "population.oracle=1",
-    "mind.hidden=[16, 16]", "mind.replay_capacity=256", "mind.learn_start=32", "body.living_cost_bps=10",
+    "market.impact_bps=4", "body.fee_bps=2", "body.living_cost_bps=10", "body.wealth_cost_bps=10",
+    "body.aging_rounds=150", "scars.drawdown_step=0.12", "mind.hidden=[16, 16]", "mind.replay_capacity=256",
+    "mind.learn_start=32", "mind.update_every=1", "mind.n_step=1",
     "life.founder_apprentice_rounds=2", "life.heir_apprentice_rounds=1", "life.founders_fraction=0.75",
     "life.max_age_rounds=15", "life.ruin_fraction=0.04", "life.spawn_wealth=1.05", "life.spawn_min_trades=2",
     "life.spawn_min_win_rate=0", "life.spawn_cooldown_rounds=2", "life.immigration_per_round=0.5",
 )  # fmt: skip
-"""An oracle that soon has children, learners that retire early, and strangers in their seats."""
+"""An oracle that soon has children, learners that retire early, and strangers in their seats.
+
+Whatever decides how lively it gets is given here, so that a new calibration of the defaults does not change it.
+"""
 
 Rows = dict[str, list[tuple[Any, ...]]]
 

@@ -431,13 +431,13 @@ MACHINES = {
 def test_a_machine_with_the_same_fingerprint_writes_the_same_history(
     whole: Whole, tmp_path: Path, machine: str
 ) -> None:
-    """Libraries told to use other kernels, as on another processor: the fingerprint differs wherever the head does."""
+    """Libraries told to use other kernels, as on another processor: no other head under the same fingerprint."""
     threads, environment = MACHINES[machine]
     found, head = python(PROBE, str(tmp_path / "run"), threads, **environment).split()
     store = Store.open_reader(whole.directory / FILE_NAME)
     mine = store.first_session()[2]
     store.abandon()
-    assert (found == mine) == (head == whole.head)
+    assert found != mine or head == whole.head
 
 
 # ---- one writer, and starts that fail
