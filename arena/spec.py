@@ -96,7 +96,7 @@ OWN_COLUMNS: Final = (
     Column("win_rate", "2 (wins + 5) / (closed trades + 10) - 1; the paper account's while on paper"),
     Column("age", "min(age in rounds / 500, 1)"),
     Column("damage", "damage / 100"),
-    Column("fee_multiplier", "damage multiplier on fees - 1 (= damage / 100), 0 when on paper"),
+    Column("fee_multiplier", "what damage adds to the fees of real trading: damage / 100, 0 while on paper"),
     Column("holding_time", "min(ticks held / 50, 1)"),
     Column("apprentice", "1 while trading on paper"),
 )

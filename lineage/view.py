@@ -88,6 +88,11 @@ class AgentView(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
         return int(self.model.arena.bodies.age_rounds[self.seat])
 
     @property
+    def paper_ruins(self) -> int:
+        """Paper accounts that the agent lost as an apprentice."""
+        return int(self.model.arena.bodies.paper_ruins[self.seat])
+
+    @property
     def offspring(self) -> int:
         """Children so far."""
         return int(self.model.arena.bodies.offspring[self.seat])

@@ -1,4 +1,4 @@
-"""Real runs of the engine, small enough for a second: births, deaths and immigrants within twenty-five rounds."""
+"""Real runs of the engine, small enough for a second: births, deaths and immigrants within twenty rounds."""
 
 import hashlib
 import math
@@ -12,6 +12,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from arena.errors import StoreError
 from lineage import engine, settings
 from lineage.config import RunConfig
 from lineage.record.schema import TABLES
@@ -19,7 +22,7 @@ from lineage.record.store import FILE_NAME
 from lineage.record.verify import VerifyReport, verify
 
 ROOT = Path(__file__).parent.parent
-ROUNDS, EVERY, SEED = 25, 5, 5
+ROUNDS, EVERY, SEED = 20, 5, 5
 
 LIVELY = (
     "arena.seats=8", "arena.ticks_per_round=8", f"rounds={ROUNDS}", f"record.checkpoint_every={EVERY}",
@@ -126,6 +129,18 @@ def verified(directory: Path, head: str, *, replay: bool = True) -> VerifyReport
         return [] if identical else [found]
 
     return verify(directory, replay=replay, head=head, replayer=play_again)
+
+
+def refused(directory: Path, words: str, kind: type[StoreError] = StoreError, **options: Any) -> None:
+    """Assert that a run cannot be resumed: exit 4, one line, nothing changed."""
+    rows, files = rows_of(directory), files_of(directory)
+    with pytest.raises(StoreError, match=words) as caught:
+        go_on(directory, **options)
+    assert type(caught.value) is kind
+    assert caught.value.exit_code == 4
+    assert "\n" not in str(caught.value)
+    assert rows_of(directory) == rows
+    assert {**files_of(directory), FILE_NAME: ""} == {**files, FILE_NAME: ""}
 
 
 def copied(source: Path, target: Path) -> Path:

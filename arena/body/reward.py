@@ -76,7 +76,6 @@ def reward_parts(
             -_LINEAGE5_RUIN * ruined,
         )
     bodies.reward_equity[:] = bodies.equity
-    bodies.last_scar_points[:] = points
     bodies.pending_scar_points[:] = 0.0
     return np.array(parts).T  # column by column in memory: numpy is slow at summing rows of four
 

@@ -34,7 +34,6 @@ class Bodies:
     severe_scars: np.ndarray  # [P] i32
     scars: np.ndarray  # [P] i32, scars received in life, birthmark not counted
     pending_scar_points: np.ndarray  # [P] f64, scar points not yet felt by the reward
-    last_scar_points: np.ndarray  # [P] f64, points that the latest reward felt
     closed_trades: np.ndarray  # [P] i32, real (not paper) trades fully closed
     won_trades: np.ndarray  # [P] i32
     paper_trades: np.ndarray  # [P] i32
