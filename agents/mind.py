@@ -87,6 +87,15 @@ class Minds:
         self._replay_key = purpose_key(seed, "replay")
         self._fast = FastLearner(self.brains, mind, threads) if learner == "fast" else None
 
+    def kind_name(self, seat: int) -> str:
+        """Return "dqn" or the name of the scripted strategy in a seat: the inverse of `kind_of`."""
+        kind = int(self.kind[seat])
+        return "dqn" if kind == DQN else STRATEGIES[kind - 1]
+
+    def genes_of(self, seat: int) -> dict[str, float]:
+        """Return the genome of a seat by name."""
+        return dict(zip(genome.GENES, self.genes[seat].tolist(), strict=True))
+
     def q_values(self, obs: np.ndarray) -> np.ndarray:
         """Return Q [P,A] f32 for obs [P,D] f32: seat p's network on row p."""
         with torch.inference_mode():

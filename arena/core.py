@@ -13,7 +13,7 @@ from arena.arrays import dump, restore
 from arena.body import accounting, lifecycle, reward, scars
 from arena.body.orders import Orders, action_mask, decide_orders
 from arena.body.risk import stop_fires
-from arena.body.state import APPRENTICE, TRADING, Accounts, Bodies
+from arena.body.state import APPRENTICE, Accounts, Bodies, living
 from arena.config import ArenaConfig, BodyConfig, LifeConfig, MarketConfig, RewardConfig, ScarConfig
 from arena.market.background import Market
 from arena.market.bars import Bars
@@ -66,17 +66,14 @@ class Arena:
         self.accounts = Accounts.allocate(self.markets)
         self.obs = np.zeros((self.population, spec.OBS_DIM), dtype=np.float32)  # [P,D]
         self.mask = np.zeros((self.population, spec.N_ACTIONS), dtype=bool)  # [P,A]
-        self.last_bars: Bars | None = None
-        self.warm_up_bars: list[Bars] = []
 
     def open_markets(self) -> list[Bars]:
         """Let the warm-up pass, open the houses' accounts, and return the warm-up's bars."""
-        for bars in self.market.warm_up():
+        warm_up = self.market.warm_up()
+        for bars in warm_up:
             self.senses.update(bars)
-            self.warm_up_bars.append(bars)
-        self.last_bars = self.warm_up_bars[-1]
         accounting.open_accounts(self.accounts, self.seats, self.config.body.endowment, self.senses.close)
-        return self.warm_up_bars
+        return warm_up
 
     def per_seat(self, per_market: np.ndarray) -> np.ndarray:
         """Return [P] from [M]."""
@@ -84,16 +81,14 @@ class Arena:
 
     def living(self) -> np.ndarray:
         """Return [P] bool: apprentices and real traders."""
-        status = self.bodies.status
-        alive: np.ndarray = (status == TRADING) | (status == APPRENTICE)
-        return alive
+        return living(self.bodies)
 
     def crowding(self) -> np.ndarray:
         """Return [M] f64 the share of living agents that hold shares, real or paper."""
         alive = self.living()
         counted = np.array(((self.bodies.shares > 0.0) & alive, alive)).reshape(2, self.markets, -1)
-        held, living = np.add.reduce(counted, axis=-1, dtype=np.int64)
-        share: np.ndarray = held / np.maximum(living, 1)
+        held, seated = np.add.reduce(counted, axis=-1, dtype=np.int64)
+        share: np.ndarray = held / np.maximum(seated, 1)
         return share
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
@@ -127,7 +122,6 @@ class Arena:
         if ruined.any():
             lifecycle.reopen_paper(bodies, ruined, config.body.endowment)
         self.senses.update(bars)
-        self.last_bars = bars
         total = reward.total(parts, config.reward)
         return Tick(
             bars, clearing, orders, fills, parts, total, ruined, marks, freed, estate_costs, estate_deaths

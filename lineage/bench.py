@@ -101,6 +101,14 @@ def immortal(markets: int, seats: int, mind: MindConfig) -> RunConfig:
     )
 
 
+def play_for(seconds: float, play_round: Callable[[], None]) -> None:
+    """Play whole rounds for about `seconds`, at least one."""
+    end = time.perf_counter() + seconds
+    play_round()
+    while time.perf_counter() < end:
+        play_round()
+
+
 class WorldAlone:
     """One population without minds, and the time that its world has taken so far."""
 
@@ -118,10 +126,7 @@ class WorldAlone:
 
     def play(self, seconds: float) -> None:
         """Play whole rounds for about `seconds`, at least one."""
-        end = time.perf_counter() + seconds
-        self._play_round()
-        while time.perf_counter() < end:
-            self._play_round()
+        play_for(seconds, self._play_round)
 
     def _play_round(self) -> None:
         """Play one round; the choice of actions is not timed."""
@@ -176,10 +181,7 @@ class WholeLoop:
 
     def play(self, seconds: float) -> None:
         """Play, seal and write whole rounds for about `seconds`, at least one."""
-        end = time.perf_counter() + seconds
-        self._play_round()
-        while time.perf_counter() < end:
-            self._play_round()
+        play_for(seconds, self._play_round)
 
     def _play_round(self) -> None:
         marks = [time.perf_counter()]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from agents.genome import GENES
-from agents.mind import DQN, Minds, kind_of
+from agents.mind import kind_of
 from agents.scripted import STRATEGIES
 from arena import rng
 from arena.body import lifecycle
@@ -23,17 +22,6 @@ if TYPE_CHECKING:
 def cents(cash: float) -> int:
     """Return cash units as integer cents, the only money that enters a hash."""
     return round(float(cash) * 100.0)
-
-
-def kind_name(minds: Minds, seat: int) -> str:
-    """Return "dqn" or the name of the scripted strategy in a seat."""
-    kind = int(minds.kind[seat])
-    return "dqn" if kind == DQN else STRATEGIES[kind - 1]
-
-
-def genes_of(minds: Minds, seat: int) -> dict[str, float]:
-    """Return the genome of a seat by name."""
-    return dict(zip(GENES, minds.genes[seat].tolist(), strict=True))
 
 
 def found(world: "World") -> None:
@@ -59,7 +47,7 @@ def _incarnate(
     world: "World", seat: int, agent_id: int, parent: int | None, inheritance: str, apprentice: int, *, birthmark: int
 ) -> None:
     """Give a mind that already sits in `seat` its body, its record and its view."""
-    genes, mind = genes_of(world.minds, seat), kind_name(world.minds, seat)
+    genes, mind = world.minds.genes_of(seat), world.minds.kind_name(seat)
     learns = mind == "dqn"
     apprentice = apprentice if learns else 0
     lifecycle.seat_newborn(

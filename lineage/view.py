@@ -6,7 +6,6 @@ import mesa
 
 from arena.body.state import APPRENTICE, ESTATE
 from arena.errors import StaleAgentError
-from lineage.inherit import genes_of, kind_name
 
 if TYPE_CHECKING:
     from lineage.world import World
@@ -45,7 +44,7 @@ class AgentView(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
     @property
     def mind(self) -> str:
         """"dqn" or the name of a scripted strategy."""
-        return kind_name(self.model.minds, self.seat)
+        return self.model.minds.kind_name(self.seat)
 
     @property
     def apprentice(self) -> bool:
@@ -100,7 +99,7 @@ class AgentView(mesa.Agent):  # type: ignore[misc]  # mesa ships no types
     @property
     def genes(self) -> dict[str, float]:
         """The genome by name."""
-        return genes_of(self.model.minds, self.seat)
+        return self.model.minds.genes_of(self.seat)
 
     @property
     def generation(self) -> int:

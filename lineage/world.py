@@ -237,7 +237,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         """Gather the round from the collectors."""
         ticks = [tick for tick, _ in self._bars]
         bars = {name: np.stack([getattr(bar, name) for _, bar in self._bars]) for name in Bars._fields}
-        last = (self.round + 1) % self.config.record.checkpoint_every == 0
+        checkpoint_due = (self.round + 1) % self.config.record.checkpoint_every == 0
         vitals = self.minds.end_round()
         self._raise_alarms(vitals)
         return RoundRecord(
@@ -250,7 +250,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             bar_times=self._bar_times(),
             markets=market_rows(self),
             agents=agent_rows(self, np.array(self._died, dtype=np.int64), self._reward_sum, vitals),
-            state_sha256=self.minds.fingerprint() if last else "",
+            state_sha256=self.minds.fingerprint() if checkpoint_due else "",
         )
 
     def _raise_alarms(self, vitals: dict[str, np.ndarray]) -> None:

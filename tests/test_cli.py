@@ -198,6 +198,18 @@ def test_a_tape_gives_as_many_rounds_as_it_holds(tmp_path: Path) -> None:
     assert call("run", "small", *tiny(), "--tape", tape, "--out", "three", "--rounds", "8", "--quiet").code == 0
 
 
+def test_on_a_tape_founders_spend_a_quarter_on_paper_unless_told_otherwise(tmp_path: Path) -> None:
+    """A short tape leaves three quarters for real money; an explicit apprenticeship stands."""
+    path = tmp_path / "tape.csv"
+    path.write_text(tape_text(128 + 16 * 4))
+    sizes = ("market.warmup_bars=128", "arena.ticks_per_round=4")
+    told = "life.founder_apprentice_rounds=9"
+    for assignments, rounds in ((sizes, 4), ((*sizes, told), 9)):
+        loaded, _ = running.resolve_request(running.RunRequest(tape=path, assignments=assignments))
+        assert loaded.config.rounds == 16
+        assert loaded.config.life.founder_apprentice_rounds == rounds
+
+
 def test_tape_rounds_agree_with_the_market(tmp_path: Path) -> None:
     """The count that the command line offers is the one that the market plays."""
     from arena.market.background import Market

@@ -165,3 +165,16 @@ def test_newborn_in_a_dead_agents_seat_has_a_fresh_body() -> None:
                                birth_round=4, genes=GENES)  # fmt: skip
     for name in used.bodies.__slots__:
         assert np.array_equal(getattr(used.bodies, name), getattr(fresh.bodies, name)), name
+
+
+def test_the_old_and_the_rich_pay_more_to_live_and_the_estate_receives_it() -> None:
+    """Twice the cost at `aging_rounds`, a further part of what is above the endowment, all of it to the estate."""
+    body = BodyConfig(living_cost_bps=20.0, wealth_cost_bps=10.0, aging_rounds=100.0)
+    arena = make_arena(seats=3, body=body)
+    arena.bodies.age_rounds[1] = 100
+    _enrich(arena, 2, 30_000.0)
+    before = arena.bodies.cash.copy()
+    end_round(arena, 0)
+    paid = before - arena.bodies.cash
+    assert paid.tolist() == pytest.approx([20.0, 40.0, 20.0 + 30.0])
+    assert arena.accounts.estate[0] == pytest.approx(paid.sum())

@@ -208,3 +208,14 @@ def test_poisoned_learner_raises_an_alarm_and_harms_nobody_else() -> None:
     assert {agent for agent, _ in alarms} == {3}
     others = np.arange(8) != 2
     assert same(world.minds.brains.steps.numpy()[others], healthy.minds.brains.steps.numpy()[others])
+
+
+def test_a_parent_rests_between_two_births() -> None:
+    """However fit it is, its next child comes `spawn_cooldown_rounds` later, and not a round earlier."""
+    world = tiny_world("life.founders_fraction=0.5", "life.spawn_cooldown_rounds=3", "body.living_cost_bps=0",
+                       "rounds=20")  # fmt: skip
+    play(world, 3)
+    bless(world, 0)
+    records = play(world, 4)
+    born = [record.round for record in records for birth in record.births if birth.parent_id == 1]
+    assert born == [3, 6]

@@ -96,7 +96,7 @@ def market_lines(world: "World", width: int, height: int) -> Lines:
 def population_lines(world: "World", names: ClanNames, width: int, height: int) -> Lines:
     """Return the richest of the living, traders before apprentices, one a line."""
     bodies = world.bodies
-    living = np.flatnonzero((bodies.status == TRADING) | (bodies.status == APPRENTICE))
+    living = np.flatnonzero(world.arena.living())
     order = np.lexsort((bodies.agent_id[living], -bodies.equity[living], bodies.status[living] == APPRENTICE))
     top = living[order][: max(0, height - 2)]
     title = f"population: {len(living)} alive, the first {len(top)} by equity" if len(living) else "population: nobody"

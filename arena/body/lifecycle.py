@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from arena.body.accounting import mark, pay_arrears
-from arena.body.state import APPRENTICE, EMPTY, ESTATE, TRADING, Accounts, Bodies
+from arena.body.state import APPRENTICE, EMPTY, ESTATE, TRADING, Accounts, Bodies, living
 from arena.config import BodyConfig, LifeConfig, ScarConfig
 from arena.errors import InvariantError
 
@@ -40,8 +40,7 @@ def charge_living_costs(bodies: Bodies, accounts: Accounts, close: np.ndarray, b
     cost = (body.living_cost_bps * body.endowment + body.wealth_cost_bps * wealth) * 1e-4
     if body.aging_rounds > 0.0:
         cost = cost * (1.0 + bodies.age_rounds / body.aging_rounds)
-    living = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
-    bodies.arrears += np.where(living, cost * (1.0 + bodies.damage * 0.01), 0.0)
+    bodies.arrears += np.where(living(bodies), cost * (1.0 + bodies.damage * 0.01), 0.0)
     received = pay_arrears(bodies, accounts)
     mark(bodies, close)
     return received
@@ -49,8 +48,7 @@ def charge_living_costs(bodies: Bodies, accounts: Accounts, close: np.ndarray, b
 
 def grow_older(bodies: Bodies) -> None:
     """Add a round to everybody's age and take one from every apprenticeship."""
-    living = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
-    bodies.age_rounds += living
+    bodies.age_rounds += living(bodies)
     bodies.apprentice_rounds -= bodies.status == APPRENTICE
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from arena import spec
-from arena.body.state import ESTATE, TRADING, Bodies
+from arena.body.state import ESTATE, TRADING, Bodies, living
 from arena.config import BodyConfig, ScarConfig
 
 _FRACTION = np.array(spec.BUY_FRACTION)  # [A]
@@ -44,11 +44,11 @@ def action_mask(
 
     Seats without a living agent may only HOLD.
     """
-    living = (bodies.status > 0) & (bodies.status != ESTATE)
+    alive = living(bodies)
     flat = bodies.shares <= 0.0
     affordable = _room(bodies, close, body) >= body.min_notional
-    open_ok = living & flat & affordable
-    held = living & ~flat
+    open_ok = alive & flat & affordable
+    held = alive & ~flat
     out[:, spec.HOLD] = True
     base = bodies.position_scale * bodies.equity
     opens = open_ok & (base * _FRACTION[_OPENINGS, None] >= body.min_notional)  # [3,P]

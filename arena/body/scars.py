@@ -6,7 +6,7 @@ import numpy as np
 
 from arena import spec
 from arena.body.orders import Orders
-from arena.body.state import APPRENTICE, TRADING, Bodies
+from arena.body.state import TRADING, Bodies, living
 from arena.config import ScarConfig
 
 _FATAL_STEP = 8
@@ -21,11 +21,6 @@ class ScarMark(NamedTuple):
     points: int  # damage it brought
     total_damage: int  # damage after it
     drawdown_bps: int  # drawdown when it was given
-
-
-def _living(bodies: Bodies) -> np.ndarray:
-    alive: np.ndarray = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
-    return alive
 
 
 def points_of(severity: int, scars: ScarConfig) -> int:
@@ -67,7 +62,7 @@ def scars_of_tick(
         (crashed, spec.MARKET_CRASH, spec.MODERATE),
     ):
         if hit.any():
-            found += _give_all(bodies, hit & _living(bodies), kind, severity, scars)
+            found += _give_all(bodies, hit & living(bodies), kind, severity, scars)
     return found
 
 
@@ -76,10 +71,10 @@ def scars_of_round(bodies: Bodies, scars: ScarConfig) -> list[ScarMark]:
 
     Steps: the first below a peak is minor, the second moderate, further ones severe, from the eighth on fatal.
     """
-    living = _living(bodies)
+    alive = living(bodies)
     steps = np.floor(bodies.drawdown / scars.drawdown_step + 1e-9).astype(np.int32)
     found: list[ScarMark] = []
-    for seat in np.flatnonzero(living & (steps > bodies.drawdown_step)):
+    for seat in np.flatnonzero(alive & (steps > bodies.drawdown_step)):
         for step in range(int(bodies.drawdown_step[seat]) + 1, int(steps[seat]) + 1):
             severity = spec.FATAL if step >= _FATAL_STEP else min(step - 1, spec.SEVERE)
             mark = _give(bodies, int(seat), spec.TRADE_LOSS, severity, scars)
@@ -87,6 +82,6 @@ def scars_of_round(bodies: Bodies, scars: ScarConfig) -> list[ScarMark]:
                 found.append(mark)
         bodies.drawdown_step[seat] = steps[seat]
     burden = bodies.round_fees >= scars.fee_burden_bps * 1e-4 * np.maximum(bodies.equity, 1.0)
-    found += _give_all(bodies, living & burden, spec.FEE_BURDEN, spec.MINOR, scars)
+    found += _give_all(bodies, alive & burden, spec.FEE_BURDEN, spec.MINOR, scars)
     bodies.round_fees[:] = 0.0
     return found

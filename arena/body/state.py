@@ -89,6 +89,12 @@ class Bodies:
         return True, ""
 
 
+def living(bodies: Bodies) -> np.ndarray:
+    """Return [P] bool: apprentices and real traders; not the free seats, not the estates of the dead."""
+    alive: np.ndarray = (bodies.status == TRADING) | (bodies.status == APPRENTICE)
+    return alive
+
+
 @dataclass(slots=True)
 class Accounts:
     """The accounts of each market that are nobody's body; cash units and shares, all [M] f64."""

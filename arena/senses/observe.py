@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from arena.body.state import APPRENTICE, TRADING, Bodies
+from arena.body.state import APPRENTICE, Bodies, living
 from arena.spec import CLIP, N_MARKET, N_OWN
 
 EQUITY_FLOOR = 1e-3
@@ -28,7 +28,7 @@ def observe(
     np.maximum(own, -CLIP, out=own)
     np.minimum(own, CLIP, out=own)
     out[:, N_MARKET:] = own.T
-    alive = (bodies.status == APPRENTICE) | (bodies.status == TRADING)
+    alive = living(bodies)
     if not alive.all():
         out[~alive] = 0.0
 
