@@ -7,12 +7,9 @@ and, by the one switch `lineage.inheritance`, nothing of its mind, its birth wei
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from agents.mind import kind_of
 from agents.scripted import STRATEGIES
-from arena import rng
-from arena.body import lifecycle
+from arena.body import births, lifecycle
 from lineage.record.events import Birth, Event
 
 if TYPE_CHECKING:
@@ -85,74 +82,56 @@ def _incarnate(
 def breed(world: "World") -> None:
     """Let this round's fit parents have a child each, richest first, while seats are free."""
     config, bodies = world.config, world.bodies
+    sections = (config.arena, config.body, config.scars, config.life)
     for parent in lifecycle.eligible_parents(bodies, world.round, config.life, config.body):
-        seat = _nursery(world, parent)
-        if seat is None:
-            continue
-        parent_id = int(bodies.agent_id[parent])
-        child_id = world.take_id()
-        market = seat // config.arena.seats
-        payload: dict[str, int | str] = {
-            "child": child_id,
-            "child_market": market,
-            "endowment_cents": cents(config.body.endowment),
-            "equity_before_cents": cents(bodies.equity[parent]),
-            "cash_before_cents": cents(bodies.cash[parent]),
-        }
-        lifecycle.pay_endowment(bodies, world.accounts, parent, market, config.body.endowment)
-        bodies.next_birth_round[parent] = world.round + config.life.spawn_cooldown_rounds
-        world.emit(Event("spawn", parent_id, world.tick, payload))
-        inheritance = config.lineage
-        world.minds.new_heir(
-            seat,
-            child_id,
-            parent,
-            inheritance.inheritance,
-            weight_mutation=inheritance.weight_mutation,
-            inherit_moments=inheritance.inherit_moments,
-            inherit_replay=inheritance.inherit_replay,
-        )
-        birthmark = lifecycle.birthmark_of(bodies, parent, config.scars)
-        rounds = config.life.heir_apprentice_rounds
-        _incarnate(world, seat, child_id, parent_id, inheritance.inheritance, rounds, birthmark=birthmark)
+        claim = births.claim_birth(bodies, world.accounts, parent, world.round, world.keys["dispersal"], sections)
+        if claim is not None:
+            _bear(world, claim)
 
 
-def _nursery(world: "World", parent: int) -> int | None:
-    """Return the seat for a child: in the parent's market, or, by dispersal, in another."""
-    seats, markets = world.config.arena.seats, world.config.arena.markets
-    home = parent // seats
-    ids = world.bodies.agent_id[parent : parent + 1]
-    chance, where = rng.uniforms(world.keys["dispersal"], ids, world.round, 2)[0]
-    if markets > 1 and chance < world.config.life.dispersal:
-        away = (home + 1 + int(where * (markets - 1))) % markets
-        return lifecycle.free_seat(world.bodies, away, seats)
-    return lifecycle.free_seat(world.bodies, home, seats)
+def _bear(world: "World", claim: births.Claim) -> None:
+    """Give a child that is paid for its mind, its body and its record."""
+    config = world.config
+    parent_id = int(world.bodies.agent_id[claim.parent])
+    child_id = world.take_id()
+    payload: dict[str, int | str] = {
+        "child": child_id,
+        "child_market": claim.seat // config.arena.seats,
+        "endowment_cents": cents(config.body.endowment),
+        "equity_before_cents": cents(claim.equity_before),
+        "cash_before_cents": cents(claim.cash_before),
+    }
+    world.emit(Event("spawn", parent_id, world.tick, payload))
+    inheritance = config.lineage
+    world.minds.new_heir(
+        claim.seat,
+        child_id,
+        claim.parent,
+        inheritance.inheritance,
+        weight_mutation=inheritance.weight_mutation,
+        inherit_moments=inheritance.inherit_moments,
+        inherit_replay=inheritance.inherit_replay,
+    )
+    rounds = config.life.heir_apprentice_rounds
+    _incarnate(world, claim.seat, child_id, parent_id, inheritance.inheritance, rounds, birthmark=claim.birthmark)
 
 
 def immigrate(world: "World") -> None:
     """Let immigrants take free seats: the estate pays, or the patron where the scenario allows it."""
-    config, accounts = world.config, world.accounts
-    endowment = config.body.endowment
-    chances = rng.uniforms(world.keys["immigration"], np.arange(config.arena.markets), world.round, 1)[:, 0]
-    for market in range(config.arena.markets):
-        arrivals = math.floor(config.life.immigration_per_round + chances[market])
+    config, endowment = world.config, world.config.body.endowment
+    asking = births.arrivals_of_round(config.life, config.arena.markets, world.round, world.keys["immigration"])
+    for market, arrivals in enumerate(asking):
         for _ in range(arrivals):
-            seat = lifecycle.free_seat(world.bodies, market, config.arena.seats)
-            estate_can = bool(accounts.estate[market] >= endowment)
-            if seat is None or not (estate_can or config.life.patron):
+            place = births.claim_arrival(world.bodies, world.accounts, market, config.arena, config.body, config.life)
+            if place is None:
                 break
-            payer = "estate" if estate_can else "patron"
-            if estate_can:
-                accounts.estate[market] -= endowment
-                world.flows["flow_immigration"][market] += endowment
-            else:
-                accounts.patron[market] += endowment
-                world.flows["flow_patron"][market] += endowment
+            flow = "flow_immigration" if place.payer == "estate" else "flow_patron"
+            world.flows[flow][market] += endowment
             payload: dict[str, int | str] = {
                 "child": world.next_agent_id,
-                "payer": payer,
+                "payer": place.payer,
                 "market": market,
                 "endowment_cents": cents(endowment),
             }
             world.emit(Event("immigration", None, world.tick, payload))
-            _arrive(world, seat, "dqn", "immigrant")
+            _arrive(world, place.seat, "dqn", "immigrant")
