@@ -12,45 +12,19 @@ import numpy as np
 import torch
 
 from agents.config import MindConfig
+from agents.layout import ROW_UNIT as ROW_UNIT
+from agents.layout import Layout as Layout
+from agents.layout import layout_of
 from arena.errors import StoreError
 from arena.rng import stream
 
 HEAD_SCALE: Final = 0.1
 """A fresh head is this much smaller than Xavier's, so that the first Q-values are near 0."""
 
-ROW_UNIT: Final = 32
-"""Vector loops take this many floats a step; with no remainder, rounding cannot depend on the neighbours."""
-
-
-class Layout(NamedTuple):
-    """Where each weight lies in a row of n_params floats."""
-
-    obs_dim: int
-    hidden1: int
-    hidden2: int
-    outputs: int
-    n_actions: int
-
-    @property
-    def dueling(self) -> bool:
-        """Whether the head has a value output behind the advantages."""
-        return self.outputs > self.n_actions
-
-    @property
-    def shapes(self) -> tuple[tuple[str, int, int], ...]:
-        """(name, rows, columns) in the order of the flat row; biases have one row."""
-        d, h1, h2, o = self.obs_dim, self.hidden1, self.hidden2, self.outputs
-        return (("w1", d, h1), ("b1", 1, h1), ("w2", h1, h2), ("b2", 1, h2), ("w3", o, h2), ("b3", o, 1))
-
-    @property
-    def n_weights(self) -> int:
-        """Floats in one network."""
-        return sum(rows * columns for _, rows, columns in self.shapes)
-
-    @property
-    def n_params(self) -> int:
-        """Floats in one row: n_weights, then zeros up to a multiple of ROW_UNIT."""
-        return -(-self.n_weights // ROW_UNIT) * ROW_UNIT
+INPUT_SCALE: Final = 0.2
+"""So much smaller than He's is the first layer: what a fresh network makes of columns that say nothing is small, and
+weights grow where there is something to learn. Anything from .03 to .3 was worth the same, 1 is worse (decision 0008).
+"""
 
 
 class Weights(NamedTuple):
@@ -105,7 +79,7 @@ def _dtype(tensor: torch.Tensor) -> type:
 
 def allocate(seats: int, obs_dim: int, n_actions: int, config: MindConfig, device: str = "cpu") -> Brains:
     """Return `seats` empty brains: 5 x 4 x n_params bytes a seat (136 kB for 32 -> 64 -> 64 -> 7, dueling)."""
-    layout = Layout(obs_dim, *config.hidden, n_actions + int(config.dueling), n_actions)
+    layout = layout_of(obs_dim, n_actions, config.hidden, config.dueling)
     buffers = {
         name: torch.zeros((seats, layout.n_params), dtype=torch.float32, device=device) for name in _BUFFERS[:-1]
     }
@@ -124,10 +98,10 @@ def views(layout: Layout, flat: torch.Tensor) -> Weights:
 
 
 def founder_weights(layout: Layout, seed: int, agent_id: int) -> np.ndarray:
-    """Return fresh weights [n_params] f32: He et al. 2015 for the hidden layers, a small head, no biases."""
+    """Return fresh weights [n_params] f32: He et al. 2015, first layer and head smaller; no biases."""
     rng = stream(seed, "weights", agent_id)
     scales = {
-        "w1": np.sqrt(2.0 / layout.obs_dim),
+        "w1": INPUT_SCALE * np.sqrt(2.0 / layout.obs_dim),
         "w2": np.sqrt(2.0 / layout.hidden1),
         "w3": HEAD_SCALE / np.sqrt(layout.hidden2),
     }

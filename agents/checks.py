@@ -1,13 +1,16 @@
 """Eight checks on a learner's vital signs; an alarm is raised once a life, after some ill rounds in a row.
 
-    weights_move    updates happen and the weights leave their birth values
+    weights_move    updates happen when they are due, and the weights leave their birth values
     gradients_flow  no update is refused, and gradients are not zero
     loss_bounded    the mean loss is below the largest possible return
     q_bounded       so is the largest |Q|
     entropy         more than one action is chosen
     target_follows  the target network stays near the online one
     replay_fills    the ring grows until it is full
-    beats_birth     the mind does better than its own birth policy on a fixed probe, where one is given
+    beats_birth     the mind is not behind its own birth policy on a fixed probe, where one was made
+
+A round that tells nothing about a sign (no update, no probe) neither lengthens nor ends an illness, so patience
+counts readings. The limits and the patience were set by what healthy runs do: docs/decisions/0009.
 """
 
 from collections.abc import Mapping
@@ -26,8 +29,8 @@ CHECKS: Final = (
     "replay_fills",
     "beats_birth",
 )
-PATIENCE: Final = np.array([3, 1, 3, 3, 50, 5, 3, 3])
-"""Ill rounds in a row before each alarm; whoever buys and holds chooses one action for many rounds."""
+PATIENCE: Final = np.array([3, 1, 3, 3, 50, 5, 3, 2])
+"""Ill readings in a row before each alarm; whoever buys and holds chooses one action for many rounds."""
 
 STANDSTILL: Final = 1e-6
 """weights_move: a smaller relative change since birth is none."""
@@ -35,6 +38,9 @@ COLLAPSE: Final = 1e-3
 """entropy: below this, in units of ln A, there is one action only."""
 LARGEST_GAP: Final = 0.5
 """target_follows: distance of the target network, relative to the weights."""
+
+BEHIND: Final = -0.5
+"""beats_birth: log-growth per 1,000 ticks below the birth policy's; what healthy minds show scatters by .25."""
 
 
 class Alarm(NamedTuple):
@@ -66,30 +72,30 @@ class Checks:
         """Return the alarms of a round, by seat, and remember them.
 
         signs: what `Minds.end_round` returned, [P] each, NaN where there is nothing to judge, with
-        `probe_gain` (score minus that of the birth policy) where a probe was made.
+        `probe_gain` (log-growth per 1,000 ticks minus that of the birth policy) where a probe was made.
         largest_return [P]: reward clip / (1 - gamma), which no sum of discounted rewards exceeds.
         """
         unknown = np.full(len(self.fill), np.nan)
-        fill, updates = signs["replay_fill"], signs["updates"]
-        grad_norm = signs["grad_norm"]
+        fill, due, grad_norm = signs["replay_fill"], signs["due"] > 0, signs["grad_norm"]
+        idle = signs["updates"] + signs["failed"] == 0
         gain = signs.get("probe_gain", unknown)
         rules = (  # (ill, the sign to show), in the order of CHECKS; a comparison with NaN is False
-            ((updates > 0) & (signs["weight_change"] < STANDSTILL), signs["weight_change"]),
+            (due & (idle | (signs["weight_change"] < STANDSTILL)), signs["weight_change"]),
             ((signs["failed"] > 0) | (grad_norm == 0.0), grad_norm),
             (signs["loss"] > largest_return, signs["loss"]),
             (signs["q_max"] > largest_return, signs["q_max"]),
             (signs["entropy"] < COLLAPSE, signs["entropy"]),
             (signs["target_gap"] > LARGEST_GAP, signs["target_gap"]),
             ((fill < 1.0) & (fill <= self.fill), fill),
-            (gain <= 0.0, gain),
+            (gain < BEHIND, gain),
         )
         learner = ~np.isnan(fill)
         ill = np.stack([rule for rule, _ in rules], axis=1) & learner[:, None]  # [P,K]
         self.fill[...] = np.where(learner, fill, 0.0)
-        self.streak[...] = np.where(ill, self.streak + 1, 0)
+        values = np.stack([value for _, value in rules], axis=1)
+        self.streak[...] = np.where(ill, self.streak + 1, np.where(np.isnan(values) & learner[:, None], self.streak, 0))
         fresh = (self.streak >= PATIENCE) & ~self.raised
         self.raised |= fresh
-        values = np.stack([value for _, value in rules], axis=1)
         return [Alarm(int(p), CHECKS[k], float(values[p, k])) for p, k in zip(*fresh.nonzero(), strict=True)]
 
     def clear_seat(self, seat: int) -> None:

@@ -29,12 +29,13 @@ class LearnStats:
     """What an update showed; zeros for seats that took no part."""
 
     loss: np.ndarray  # [P] f32, mean Huber loss
-    td_error: np.ndarray  # [P] f32, mean |TD error|
+    td_error: np.ndarray  # [P] f32, mean |TD error|, weighted like the loss
     grad_norm: np.ndarray  # [P] f32, before clipping
     q_mean: np.ndarray  # [P] f32, mean Q of the batch's observations over all actions
     q_max: np.ndarray  # [P] f32, largest |Q| of the same
     updated: np.ndarray  # [P] bool
     failed: np.ndarray  # [P] bool, loss or gradient not finite: left as it was
+    priority: np.ndarray | None = None  # [N,B] f32, |TD error| of each draw in the order of batch.seats; if prioritised
 
     @classmethod
     def allocate(cls, seats: int) -> "LearnStats":
@@ -59,6 +60,10 @@ def learn_step(brains: Brains, batch: Batch, rates: Rates, active: np.ndarray, c
     (gradient,) = torch.autograd.grad(loss.sum(), params)
     with torch.no_grad():
         norm = torch.linalg.vector_norm(gradient, dim=1)  # [N]
+        if config.prioritised:
+            stats.priority = td_error.abs().cpu().numpy()
+        if batch.weight is not None:
+            td_error = td_error * batch.weight
         finite = torch.isfinite(loss) & torch.isfinite(norm)
         wanted = torch.from_numpy(active[batch.seats]).to(device)
         gradient *= torch.clamp(config.grad_clip / (norm + 1e-12), max=1.0)[:, None]
@@ -82,7 +87,7 @@ def learn_step(brains: Brains, batch: Batch, rates: Rates, active: np.ndarray, c
 def _losses(
     brains: Brains, batch: Batch, params: torch.Tensor, rows: torch.Tensor, config: MindConfig
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return loss [N], TD error [N,B], Q of s_tm1 [N,B,A]."""
+    """Return loss [N], TD error [N,B] without the importance weights, Q of s_tm1 [N,B,A]."""
     head = head_matrix(brains.layout, params.device)
     online = views(brains.layout, params)
     q_tm1 = forward(online, batch.s_tm1, head)  # [N,B,A]
@@ -100,9 +105,8 @@ def _losses(
     td_error = q_a - goal
     huber = torch.nn.functional.huber_loss(q_a, goal, reduction="none", delta=config.huber_delta)
     if batch.weight is not None:
-        td_error = td_error * batch.weight
-        huber = huber * batch.weight
-    return huber.mean(dim=1), td_error, q_tm1
+        huber = huber * batch.weight  # Schaul et al. 2016, algorithm 1: the weight scales the gradient
+    return huber.mean(dim=1), td_error.detach(), q_tm1
 
 
 def _apply(brains: Brains, rows: torch.Tensor, gradient: torch.Tensor, rates: Rates, config: MindConfig) -> None:

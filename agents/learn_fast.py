@@ -121,10 +121,16 @@ class FastLearner:
         x = job.batch.x[part]
         self._forward(ws, online, frozen, x)
         td_error = self._td_error(ws, job, part)  # [k,B]
+        if job.priority is not None:
+            torch.abs(td_error, out=job.priority[part])
         slope = td_error.clamp(-self.config.huber_delta, self.config.huber_delta)
+        huber = slope * torch.add(td_error, slope, alpha=-0.5)
+        if job.batch.weight is not None:  # the weight scales the gradient: Schaul et al. 2016, algorithm 1
+            for figure in (huber, slope, td_error):
+                figure.mul_(job.batch.weight[part])
         self._backward(ws, online, x, job.batch.a_tm1[part], slope)
         loss, mean_td, norm, q_mean, q_max = job.figures[:, part]
-        torch.mean(slope * torch.add(td_error, slope, alpha=-0.5), dim=1, out=loss)
+        torch.mean(huber, dim=1, out=loss)
         torch.mean(td_error.abs_(), dim=1, out=mean_td)
         torch.linalg.vector_norm(ws.gradient, dim=1, out=norm)
         torch.mean(ws.q_tm1, dim=(1, 2), out=q_mean)
@@ -174,7 +180,7 @@ class FastLearner:
             torch.bmm(self._head_views(len(q))[0], outputs, out=q)
 
     def _td_error(self, ws: Buffers, job: "_Job", part: slice) -> torch.Tensor:
-        """Return Q(s_tm1, a_tm1) - (r_t + discount_t Q(s_t, a_t)), [k,B]; 0 where a draw has no weight."""
+        """Return Q(s_tm1, a_tm1) - (r_t + discount_t Q(s_t, a_t)), [k,B]."""
         batch = job.batch
         selector = ws.q_t if self.config.double else ws.t_q  # [k,A,B]
         if job.illegal is not None:
@@ -182,8 +188,7 @@ class FastLearner:
         a_t = selector.max(dim=1, keepdim=True).indices  # [k,1,B]
         bootstrap = ws.t_q.gather(1, a_t)[:, 0]
         goal = torch.addcmul(batch.r_t[part], batch.discount_t[part], bootstrap)
-        td_error = ws.q_tm1.gather(1, batch.a_tm1[part][:, None])[:, 0].sub_(goal)
-        return td_error if batch.weight is None else td_error.mul_(batch.weight[part])
+        return ws.q_tm1.gather(1, batch.a_tm1[part][:, None])[:, 0].sub_(goal)
 
     def _backward(
         self, ws: Buffers, online: Weights, x: torch.Tensor, a_tm1: torch.Tensor, slope: torch.Tensor
@@ -242,6 +247,9 @@ class _Job:
         self.sizes = torch.from_numpy(sizes).to(device)[:, None]  # [N,1]
         self.taus = torch.from_numpy(rates.tau[batch.seats]).to(device)[:, None]
         self.figures = torch.zeros((5, len(batch.seats)), device=device)  # as in LearnStats
+        self.priority: torch.Tensor | None = None  # [N,B], as in LearnStats
+        if learner.config.prioritised:
+            self.priority = torch.zeros(batch.a_tm1.shape, device=device)
         self.illegal: torch.Tensor | None = None  # [N,A,B]
         if learner.config.mask_bellman:
             self.illegal = (batch.legal_t[:, None] & learner._action_bit[:, None]) == 0
@@ -268,6 +276,8 @@ class _Job:
         for name, row in zip(("loss", "td_error", "grad_norm", "q_mean", "q_max"), figures, strict=True):
             getattr(stats, name)[mine] = row[self.wanted]
         stats.updated[chosen] = True
+        if self.priority is not None:
+            stats.priority = self.priority.cpu().numpy()
         stats.failed[mine] = ~stats.updated[mine]
         return stats
 

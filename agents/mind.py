@@ -13,25 +13,28 @@ from agents import brains as brain
 from agents import genome
 from agents.checks import Alarm, Checks
 from agents.config import GenomeConfig, MindConfig
-from agents.learn import LearnStats, Rates, learn_step
-from agents.learn_fast import FastLearner
+from agents.fused import LearnerName
+from agents.learn import LearnStats, Rates
+from agents.learner import Learner
 from agents.policy import epsilon_at, explore, mask_bits
+from agents.priority import Priorities, beta_at
 from agents.qnet import forward, head_matrix
-from agents.replay import Batch, Replay
+from agents.replay import CUT, Draws, Replay
 from agents.scripted import STRATEGIES, decide
 from agents.vitals import Vitals
 from arena import arrays
 from arena.errors import ConfigError, StoreError
 from arena.rng import purpose_key, uniforms
-from arena.spec import N_ACTIONS, OBS_DIM
+from arena.spec import COLUMN_INDEX, N_ACTIONS, OBS_DIM
 
 EMPTY_MIND, DQN = -1, 0
 """Values of `Minds.kind`; strategy s of `scripted.STRATEGIES` is s + 1."""
 
 _BLOCK: Final = 64
+_SCAR_COLUMNS: Final = [COLUMN_INDEX["damage"], COLUMN_INDEX["fee_multiplier"]]
 
 _OWN_ARRAYS: Final = ("kind", "genes", "age_ticks")
-_PARTS: Final = ("replay", "vitals", "checks")
+_PARTS: Final = ("replay", "vitals", "checks", "priorities")
 
 Inheritance = Literal["darwinian", "baldwinian", "lamarckian"]
 
@@ -55,11 +58,12 @@ class Minds:
         seats: int,
         seed: int,
         device: str = "cpu",
-        learner: Literal["fast", "reference"] = "fast",
+        learner: LearnerName = "auto",
         threads: int = 1,
     ) -> None:
         """Allocate `seats` empty seats; `device` is a torch device for the networks.
 
+        learner: see `fused.resolve`; what was chosen is in `self.learner.name`. Each has its own last bits.
         `threads` workers share the learner's chunks; torch's own threads are better left at one, since waking
         them costs more than one decision of a small population.
         """
@@ -78,6 +82,7 @@ class Minds:
         self.age_ticks = np.zeros(seats, dtype=np.int64)  # [P] the clock of exploration
         self.brains = brain.allocate(seats, OBS_DIM, N_ACTIONS, mind, device)
         self.replay = Replay.allocate(seats, mind.replay_capacity, OBS_DIM)
+        self.priorities = Priorities.allocate(seats, mind.replay_capacity) if mind.prioritised else None
         self.vitals = Vitals.allocate(seats, N_ACTIONS)
         self.checks = Checks.allocate(seats)
         self._weights = brain.views(self.brains.layout, self.brains.params)
@@ -85,7 +90,7 @@ class Minds:
         self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
         self._act_key = purpose_key(seed, "act")
         self._replay_key = purpose_key(seed, "replay")
-        self._fast = FastLearner(self.brains, mind, threads) if learner == "fast" else None
+        self.learner = Learner(learner, self.brains, self.replay, mind, threads)
 
     def kind_name(self, seat: int) -> str:
         """Return "dqn" or the name of the scripted strategy in a seat: the inverse of `kind_of`."""
@@ -123,7 +128,7 @@ class Minds:
         agent_id [P] i64; regime [P] i8 is seen by oracles only; tick is the run's tick number.
         """
         u = uniforms(self._act_key, agent_id, tick, 2)
-        q = self.q_values(obs)
+        q = self.q_values(self._seen(obs))
         best = q.argmax(axis=1)
         bits = mask_bits(mask)
         masked = ((bits >> best) & 1) == 0  # [P] the best action is illegal
@@ -154,7 +159,16 @@ class Minds:
         obs and mask are what `act` saw in this tick, reward [P] and done [P] bool what came of it.
         """
         learners = living & (self.kind == DQN)
-        self.replay.add(learners, obs, mask_bits(mask), actions, reward, done)
+        self.replay.add(learners, self._seen(obs), mask_bits(mask), actions, reward, done)
+        if self.priorities is not None:
+            self.priorities.added(learners)
+
+    def _seen(self, obs: np.ndarray) -> np.ndarray:
+        """Return obs [P,D] as the networks see it."""
+        if not self.config.sense_scars:
+            obs = obs.copy()
+            obs[:, _SCAR_COLUMNS] = 0.0
+        return obs
 
     def learn(self, agent_id: np.ndarray, tick: int, living: np.ndarray) -> int:
         """Update every living learner with enough experience; return the number of agent updates."""
@@ -169,21 +183,46 @@ class Minds:
             self.genes[:, genome.LEARNING_RATE].astype(np.float32), self.genes[:, genome.TAU].astype(np.float32)
         )
         size = config.batch
-        u = uniforms(self._replay_key, agent_id[seats], tick, size * config.updates_per_phase)
+        ids = agent_id[seats]
         gamma = self.genes[seats, genome.GAMMA]
+        self.vitals.due += config.updates_per_phase * ready
         total = 0
         for phase in range(config.updates_per_phase):
-            draw = u[:, phase * size : (phase + 1) * size]
-            batch = self.replay.sample(draw, config.n_step, gamma, seats)
-            stats = self._update(batch, rates, ready)
+            draws = Draws(seats, ids, self._replay_key, tick, phase * size)
+            if not config.replay:
+                stats = self._update_by_newest(seats, gamma, rates, ready)
+            elif self.priorities is None:
+                stats = self.learner.uniformly(draws, gamma, rates, ready)
+            else:
+                stats = self._update_by_priority(self.priorities, draws, gamma, rates, ready)
             self.vitals.learned(stats)
             total += int(stats.updated.sum())
         return total
 
-    def _update(self, batch: Batch, rates: Rates, ready: np.ndarray) -> LearnStats:
-        if self._fast is None:
-            return learn_step(self.brains, batch, rates, ready, self.config)
-        return self._fast.step(batch, rates, ready)
+    def _update_by_newest(self, seats: np.ndarray, gamma: np.ndarray, rates: Rates, ready: np.ndarray) -> LearnStats:
+        """Learn from the newest whole transition of each of `seats` [N], as if there were no memory."""
+        newest = (self.replay.write[seats] - 1 - self.config.n_step) % self.replay.capacity
+        weight = (self.replay.done[seats, newest] != CUT).astype(np.float32)
+        one = (1, self.config.batch)  # the same one in every place of the batch: the mean is that of one
+        row, weights = np.tile(newest[:, None], one), np.tile(weight[:, None], one)
+        return self.learner.from_rows(seats, row, weights, gamma, rates, ready)
+
+    def _update_by_priority(
+        self, priorities: Priorities, draws: Draws, gamma: np.ndarray, rates: Rates, ready: np.ndarray
+    ) -> LearnStats:
+        """Draw by priority for the seats that are `ready` [P] bool, learn, and remember what came as a surprise.
+
+        Whoever could not be updated keeps the priorities that it has.
+        """
+        seats, config = draws.seats, self.config
+        u = uniforms(draws.key, draws.ids, draws.tick, draws.column + config.batch)[:, draws.column :]
+        beta = beta_at(self.brains.steps.numpy()[seats], config)
+        row, weight = priorities.sample(u, beta, self.replay, config.n_step, seats)
+        stats = self.learner.from_rows(seats, row, weight, gamma, rates, ready)
+        if stats.priority is not None:
+            good = stats.updated[seats]
+            priorities.update(seats[good], row[good], stats.priority[good], config)
+        return stats
 
     def end_round(self) -> dict[str, np.ndarray]:
         """Return the vital signs of the round, [P] each (see `Vitals.summary`), and begin the next.
@@ -249,7 +288,9 @@ class Minds:
             self.age_ticks[seat] = self.age_ticks[parent_seat]
             if inherit_moments:
                 brain.copy_optimiser(self.brains, parent_seat, seat)
-            self.replay.copy_newest(parent_seat, seat, int(inherit_replay * self.replay.capacity))
+            copied = self.replay.copy_newest(parent_seat, seat, int(inherit_replay * self.replay.capacity))
+            if self.priorities is not None and copied:
+                self.priorities.inherit(self.replay, parent_seat, seat, copied, self.config.n_step)
 
     def clear_seat(self, seat: int) -> None:
         """Empty one seat; nothing of the former occupant stays."""
@@ -258,6 +299,8 @@ class Minds:
         self.age_ticks[seat] = 0
         brain.clear_seat(self.brains, seat)
         self.replay.clear_seat(seat)
+        if self.priorities is not None:
+            self.priorities.clear_seat(seat)
         self.vitals.clear_seat(seat)
         self.checks.clear_seat(seat)
 
@@ -266,7 +309,8 @@ class Minds:
         state: dict[str, np.ndarray] = {f"minds.{name}": getattr(self, name) for name in _OWN_ARRAYS}
         state |= {f"brains.{name}": value for name, value in self.brains.arrays().items()}
         for name in _PARTS:
-            state |= arrays.dump(name, getattr(self, name))
+            if (part := getattr(self, name)) is not None:
+                state |= arrays.dump(name, part)
         return state
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
@@ -280,7 +324,10 @@ class Minds:
         prefix = "brains."
         self.brains.restore({k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)})
         for name in _PARTS:
-            arrays.restore(name, getattr(self, name), saved)
+            if (part := getattr(self, name)) is not None:
+                arrays.restore(name, part, saved)
+        if self.priorities is not None:
+            self.priorities.rebuild()
 
     def fingerprint(self) -> str:
         """Return the SHA-256 hex of weights, targets, moments and step counts."""

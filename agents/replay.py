@@ -7,6 +7,7 @@ the pages are the operating system's zeros until they are first written.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +47,16 @@ class Batch:
         weight = None if self.weight is None else self.weight.to(device)
         tensors = [t.to(device) for t in (self.x, self.a_tm1, self.r_t, self.discount_t, self.legal_t)]
         return Batch(self.seats, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], weight)
+
+
+class Draws(NamedTuple):
+    """What `rng.uniforms` needs to draw B transitions for each of N seats."""
+
+    seats: np.ndarray  # [N] i64, ascending
+    ids: np.ndarray  # [N] i64, the agents in them
+    key: np.uint64
+    tick: int
+    column: int  # the first of the B
 
 
 @dataclass(slots=True)
@@ -122,12 +133,25 @@ class Replay:
         age = (u * choices[:, None]).astype(np.int64)  # [N,B] 0 = the newest row with a successor
         row = (self.write[seats] - 1 - n_step)[:, None] - age
         row %= capacity
+        return self.transitions(row, n_step, gamma, seats)
+
+    def transitions(
+        self, row: np.ndarray, n_step: int, gamma: np.ndarray, seats: np.ndarray, weight: np.ndarray | None = None
+    ) -> Batch:
+        """Return the transitions that begin at `row` [N,B] i64 of each of `seats` [N], for gamma [N].
+
+        weight [N,B] f32: importance weights; without them a draw counts fully, or not at all where it is no
+        transition. Each row must be followed by n_step others. The observations lie in a buffer that the
+        next call writes over.
+        """
+        capacity = self.capacity
         base = (seats * capacity)[:, None]
         flat = base + row
         code = self.done.reshape(-1)[flat]
         total = self.reward.reshape(-1)[flat]
         gammas = np.broadcast_to(gamma.astype(np.float32)[:, None], flat.shape)
-        weight = torch.from_numpy((code != CUT).astype(np.float32)) if (code == CUT).any() else None
+        if weight is None and (code == CUT).any():
+            weight = (code != CUT).astype(np.float32)
         if n_step == 1:
             discount = np.where(code == GOES_ON, gammas, np.float32(0.0))
             after = base + (row + 1) % capacity
@@ -141,7 +165,7 @@ class Replay:
             r_t=torch.from_numpy(total),
             discount_t=torch.from_numpy(discount),
             legal_t=torch.from_numpy(self.mask.reshape(-1)[after]),
-            weight=weight,
+            weight=None if weight is None else torch.from_numpy(weight),
         )
 
     def _observations(self, picked: np.ndarray) -> torch.Tensor:

@@ -12,6 +12,7 @@ from agents.learn import LearnStats
 class Vitals:
     """Sums since the round began, one column a seat."""
 
+    due: np.ndarray  # [P] i64, updates that should have been tried
     updates: np.ndarray  # [P] i64
     failed: np.ndarray  # [P] i64, updates refused because loss or gradient was not finite
     loss: np.ndarray  # [P] f64, sum over updates
@@ -25,7 +26,7 @@ class Vitals:
     @classmethod
     def allocate(cls, seats: int, n_actions: int) -> "Vitals":
         """Return zeros for `seats` seats."""
-        ints = {name: np.zeros(seats, dtype=np.int64) for name in ("updates", "failed", "masked")}
+        ints = {name: np.zeros(seats, dtype=np.int64) for name in ("due", "updates", "failed", "masked")}
         floats = {name: np.zeros(seats) for name in ("loss", "td_error", "grad_norm", "q_mean", "q_max")}
         return cls(**ints, **floats, actions=np.zeros((seats, n_actions), dtype=np.int64))
 
@@ -63,6 +64,7 @@ class Vitals:
             "q_max": np.where(self.updates > 0, self.q_max, np.nan),
             "entropy": -(share * logs).sum(axis=1) / np.log(self.actions.shape[1]) + 0.0,
             "masked_share": self.masked / decisions,
+            "due": self.due.copy(),
             "updates": self.updates.copy(),
             "failed": self.failed.copy(),
         }

@@ -41,7 +41,7 @@ class MarketConfig(Section, frozen=True):
     start_price: Positive = 100.0
     """First price, cash units a share."""
     drift: NonNegative = 0.002
-    """|log drift| a tick, g0; its sign follows a two-state Markov chain."""
+    """|log drift| a tick, g0; its sign follows a two-state Markov chain. gbm at 0: the price is a martingale."""
     drift_stay: Fraction = 0.99
     """Probability that the drift keeps its sign from one tick to the next."""
     volatility: Positive = 0.01
@@ -149,3 +149,5 @@ class RewardConfig(Section, frozen=True):
     """Log-equity changes are measured in this unit."""
     clip: Positive = 5.0
     """Bound of the summed reward, both signs."""
+    benchmark_weight: Fraction = 0.0
+    """log_equity: growth counts above that of this share of wealth held in the market; .5 halves a learner's noise."""

@@ -165,9 +165,9 @@ class WorldAlone:
 class WholeLoop:
     """One population of learners with its ledger and its database, and where its time has gone so far."""
 
-    def __init__(self, markets: int, seats: int, directory: Path, threads: int) -> None:
+    def __init__(self, markets: int, seats: int, directory: Path, threads: int, mind: MindConfig = LEARNER) -> None:
         """Play until everybody learns, fill the rings, and warm up; `directory` takes the database."""
-        config = immortal(markets, seats, LEARNER)
+        config = immortal(markets, seats, mind)
         row = run_row(to_plain(config), _SEED, versions(), {})
         self._world = World(config, _SEED, threads=threads)
         self._ledger = Ledger(row.genesis)
@@ -175,9 +175,17 @@ class WholeLoop:
         self._spent = dict.fromkeys(("seal", "write", "total"), 0.0)
         while not self._world.counts["updates"]:
             self._play_round()
-        fill(self._world.minds.replay)
+        minds = self._world.minds
+        fill(minds.replay)
+        if minds.priorities is not None:
+            minds.priorities.waiting[:] = minds.replay.capacity
         self._play_round()
         self._start = self._so_far()
+
+    @property
+    def rounds(self) -> int:
+        """Rounds played so far."""
+        return self._world.round
 
     def play(self, seconds: float) -> None:
         """Play, seal and write whole rounds for about `seconds`, at least one."""

@@ -17,6 +17,7 @@ _BODY_COUNTS = (
 )  # fmt: skip
 _VITALS = (
     "loss", "td_error", "grad_norm", "q_mean", "q_max", "entropy", "weight_change", "replay_fill", "epsilon",
+    "probe_gain",
 )  # fmt: skip
 
 

@@ -39,6 +39,10 @@ class RecordConfig(Section, frozen=True):
     """Rounds between two checkpoints."""
     checkpoints_kept: Annotated[int, Meta(ge=1, le=100)] = 2
     """Newest checkpoints that stay on disk."""
+    fossils: bool = True
+    """Keep the policy of every learner at its death, and of those alive at the run's end."""
+    birth_policies: bool = False
+    """Keep the policy of every learner at its birth too: 11 kB a birth for [32, 32], 29 kB for [64, 64]."""
 
 
 class RunConfig(Section, frozen=True):

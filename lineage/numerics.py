@@ -7,6 +7,7 @@ import torch
 from msgspec.structs import replace
 
 from agents.config import GenomeConfig, MindConfig
+from agents.fused import LearnerName
 from agents.mind import Minds
 from arena import rng
 from arena.arrays import fingerprint
@@ -26,23 +27,25 @@ def pin_torch() -> None:
     torch.set_num_threads(1)
 
 
-def probe(config: RunConfig, device: str, threads: int) -> str:
+def probe(config: RunConfig, device: str, threads: int, learner: LearnerName) -> str:
     """Return the SHA-256 hex of what this machine makes of a few updates and of a small world.
 
-    Different floating-point units, thread counts or devices may round differently; where this differs
+    Different floating-point units, thread counts, devices or learners may round differently; where this differs
     from what a run was started with, its history cannot be recomputed here. Minds and world are asked
     apart: torch and numpy choose their kernels by the processor, each in its own way.
     """
     population = config.arena.markets * config.arena.seats
-    bits = _minds_bits(config.mind, config.genome, population, device, threads), _world_bits(config)
+    bits = _minds_bits(config.mind, config.genome, population, device, threads, learner), _world_bits(config, learner)
     return hashlib.sha256("".join(bits).encode()).hexdigest()
 
 
-def _minds_bits(mind: MindConfig, genome: GenomeConfig, population: int, device: str, threads: int) -> str:
+def _minds_bits(
+    mind: MindConfig, genome: GenomeConfig, population: int, device: str, threads: int, learner: LearnerName
+) -> str:
     """Fingerprint of the weights of a small population after a few updates with this many workers."""
     seats = min(population, _LARGEST_PROBE)
     small = replace(mind, replay_capacity=max(64, 2 * mind.batch), learn_start=mind.batch)
-    minds = Minds(small, genome, seats, 0, device, threads=threads)
+    minds = Minds(small, genome, seats, 0, device, learner, threads)
     ids = np.arange(1, seats + 1)
     for seat in range(seats):
         minds.new_founder(seat, seat + 1)
@@ -57,7 +60,7 @@ def _minds_bits(mind: MindConfig, genome: GenomeConfig, population: int, device:
     return minds.fingerprint()
 
 
-def _world_bits(config: RunConfig) -> str:
+def _world_bits(config: RunConfig, learner: LearnerName) -> str:
     """Fingerprint of a small world after its warm-up and a round: prices, senses, bodies."""
     market = replace(config.market, tape_name="", tape_sha256="", warmup_bars=48)
     if market.source == "tape":
@@ -69,6 +72,6 @@ def _world_bits(config: RunConfig) -> str:
         mind=replace(config.mind, hidden=(8, 8), replay_capacity=64, batch=16, learn_start=32, n_step=1),
         population=replace(config.population, random=0, hold=1, trend=1, meanrev=0, oracle=0),
     )
-    world = World(small, 0)
+    world = World(small, 0, learner=learner)
     world.play_round()
     return fingerprint(world.state_arrays())

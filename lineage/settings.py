@@ -23,7 +23,7 @@ from lineage.settings_rules import check_rules
 from lineage.settings_text import leaves, nearest, rule_of, sections_of, shown, toml_value
 
 PREFIX = "LINEAGE_ARENA_"
-NOT_SETTINGS = ("SEED", "THREADS", "DEVICE")
+NOT_SETTINGS = ("SEED", "THREADS", "DEVICE", "LEARNER")
 """Variables with the prefix that the command line reads itself: they are no part of a configuration."""
 
 MAX_FILE_BYTES = 1 << 20

@@ -80,6 +80,10 @@ def _learning(config: RunConfig) -> Iterator[Breach]:
         yield ("mind.n_step", "mind.learn_start"), (
             f"n_step {mind.n_step} is not below learn_start {mind.learn_start}; lower mind.n_step"
         )
+    if mind.prioritised and not mind.replay:
+        yield ("mind.prioritised", "mind.replay"), (
+            "prioritised says which memories to draw, and mind.replay is off; set mind.replay = true"
+        )
     for name in ("adam_beta1", "adam_beta2"):
         if getattr(mind, name) >= 1.0:
             yield (f"mind.{name}",), f"{name} 1.0 never forgets, the step would divide by zero; give less than 1"

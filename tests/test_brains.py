@@ -53,11 +53,11 @@ def test_founder_weights_are_a_function_of_seed_and_id() -> None:
 
 
 def test_founder_weights_have_the_stated_scale() -> None:
-    """He scale in the hidden layers, a small head, no biases, nothing in the padding."""
+    """He scale, less in the first layer and in the head, no biases, nothing in the padding."""
     layout = make().layout
     flat = torch.from_numpy(np.stack([brain.founder_weights(layout, 1, i) for i in range(20)]))
     weights = brain.views(layout, flat)
-    assert weights.w1.std().item() == pytest.approx(np.sqrt(2 / 32), rel=0.03)
+    assert weights.w1.std().item() == pytest.approx(brain.INPUT_SCALE * np.sqrt(2 / 32), rel=0.03)
     assert weights.w2.std().item() == pytest.approx(np.sqrt(2 / 64), rel=0.03)
     assert weights.w3.std().item() == pytest.approx(brain.HEAD_SCALE / 8, rel=0.05)
     assert not weights.b1.any() and not weights.b2.any() and not weights.b3.any()

@@ -90,7 +90,7 @@ def forgetful(minds: Minds, signs: dict[str, np.ndarray]) -> None:
 
 def worse_than_born(minds: Minds, signs: dict[str, np.ndarray]) -> None:
     """A probe on which learning has lost something."""
-    signs["probe_gain"] = np.array([0.3, -0.1, np.nan])
+    signs["probe_gain"] = np.array([0.3, -0.6, np.nan])
 
 
 SABOTAGE: dict[str, Callable[[Minds, dict[str, np.ndarray]], None]] = {
@@ -136,6 +136,7 @@ def test_an_interrupted_illness_starts_anew() -> None:
     for number, loss in enumerate((99.0, 99.0, 1.0, 99.0, 99.0, 99.0)):
         signs = {name: np.array([0.5]) for name in names} | {
             "loss": np.array([loss]),
+            "due": np.array([1]),
             "updates": np.array([1]),
             "failed": np.array([0]),
             "target_gap": np.array([0.1]),

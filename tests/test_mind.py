@@ -347,7 +347,7 @@ def test_vital_signs_of_a_round_are_told_and_begun_anew() -> None:
     world.step(20)
     signs = world.minds.end_round()
     assert set(signs) == {
-        "loss", "td_error", "grad_norm", "q_mean", "q_max", "entropy", "masked_share", "updates", "failed",
+        "loss", "td_error", "grad_norm", "q_mean", "q_max", "entropy", "masked_share", "due", "updates", "failed",
         "weight_change", "target_gap", "replay_fill", "epsilon",
     }  # fmt: skip
     assert all(value.shape == (4,) for value in signs.values())

@@ -37,14 +37,31 @@ def test_doing_nothing_earns_nothing_before_living_costs() -> None:
     assert play(arena, [spec.HOLD]).reward[0] == 0.0  # type: ignore[attr-defined]
 
 
+def test_a_benchmark_takes_the_markets_return_off_for_everybody_alike() -> None:
+    """Growth less b x the market's log return, whatever the agent did; an empty seat earns nothing."""
+    config = RewardConfig(benchmark_weight=0.5)
+    arena = make_arena(seats=2, reward=config)
+    before = arena.senses.close.copy()
+    tick = play(arena, [spec.BUY_LARGE, spec.HOLD])
+    moved = float(np.log(arena.senses.close / before)[0]) / config.reference_volatility
+    column = reward.PARTS["log_equity"].index("benchmark")
+    assert moved != 0.0
+    assert tick.reward_parts[:, column].tolist() == pytest.approx([-0.5 * moved] * 2)  # type: ignore[attr-defined]
+    assert tick.reward[1] == pytest.approx(-0.5 * moved, abs=1e-6)  # type: ignore[attr-defined]
+    arena.bodies.agent_id[1] = -1
+    past = reward.before(arena.bodies, config)
+    parts = reward.reward_parts(arena.bodies, past, np.zeros(2, bool), np.full(2, 0.03), 10_000.0, config)
+    assert parts[:, column].tolist() == pytest.approx([-1.5, 0.0])
+
+
 def test_drawdown_scar_and_ruin_parts_are_reached() -> None:
     """Each penalty appears with its gene as weight."""
     arena = make_arena(seats=1, apprentice_rounds=3)
     past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.drawdown[0] = 0.02
     arena.bodies.pending_scar_points[0] = 6
-    parts = reward.reward_parts(arena.bodies, past, np.array([True]), 10_000.0, arena.config.reward)
-    assert parts[0].tolist() == pytest.approx([0.0, -0.1 * 2.0, -0.05 * 6, -1.0])
+    parts = reward.reward_parts(arena.bodies, past, np.array([True]), np.zeros(1), 10_000.0, arena.config.reward)
+    assert parts[0].tolist() == pytest.approx([0.0, 0.0, -0.1 * 2.0, -0.05 * 6, -1.0])
     assert arena.bodies.pending_scar_points[0] == 0.0
 
 
@@ -59,7 +76,7 @@ def test_lineage5_counts_profit_and_loss_on_closed_trades(profit: float, expecte
     assert tick.reward_parts[0, :2].tolist() == [0.0, 0.0]  # type: ignore[attr-defined]
     past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.closed_profit[0] = profit
-    parts = reward.reward_parts(arena.bodies, past, np.zeros(1, bool), 10_000.0, arena.config.reward)
+    parts = reward.reward_parts(arena.bodies, past, np.zeros(1, bool), np.zeros(1), 10_000.0, arena.config.reward)
     assert parts[0, :2].sum() == pytest.approx(expected)
 
 
@@ -71,7 +88,7 @@ def test_lineage5_scar_win_rate_and_ruin() -> None:
     past = reward.before(arena.bodies, arena.config.reward)
     arena.bodies.won_trades[0] = 6
     arena.bodies.scars[0] += 1
-    parts = reward.reward_parts(arena.bodies, past, np.ones(1, bool), 10_000.0, config)
+    parts = reward.reward_parts(arena.bodies, past, np.ones(1, bool), np.zeros(1), 10_000.0, config)
     assert parts[0].tolist() == pytest.approx([0.0, 0.0, 0.0, -1.0, 0.2, -10.0])
 
 
