@@ -1,13 +1,31 @@
 """State as dataclasses of arrays: dump them, restore them in place, fingerprint them."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from arena.errors import StoreError
+
+
+def plain_if_one(formula: Callable[..., Any]) -> Callable[..., np.ndarray]:
+    """Let an elementwise formula on arrays [M] work on plain numbers where there is one market: the bits are the same.
+
+    Operators on plain numbers cost a fifth of those on arrays of one element. The formula may use operators and numpy's
+    functions, and must not divide by zero.
+    """
+
+    @functools.wraps(formula)
+    def formula_of_markets(*arrays: np.ndarray) -> np.ndarray:
+        if len(arrays[0]) == 1:
+            return np.array([formula(*[array.item() for array in arrays])])
+        result: np.ndarray = formula(*arrays)
+        return result
+
+    return formula_of_markets
 
 
 def dump(prefix: str, state: Any) -> dict[str, np.ndarray]:

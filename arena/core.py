@@ -4,6 +4,7 @@ Nothing of bar t+1 exists when the action for it is chosen: `step` receives acti
 on `observe()`'s arrays, clears them in the opening auction of bar t+1 and only then makes the rest of it.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -11,16 +12,19 @@ import numpy as np
 from arena import spec
 from arena.arrays import dump, restore
 from arena.body import accounting, lifecycle, reward, scars
-from arena.body.orders import Orders, action_mask, decide_orders
+from arena.body.orders import Limits, Orders, action_mask, decide_orders, limits_of
 from arena.body.risk import stop_fires
-from arena.body.state import APPRENTICE, Accounts, Bodies, living
+from arena.body.state import APPRENTICE, Accounts, Bodies, living, some, spread
 from arena.config import ArenaConfig, BodyConfig, LifeConfig, MarketConfig, RewardConfig, ScarConfig
 from arena.market.background import Market
 from arena.market.bars import Bars
 from arena.market.clearing import Clearing
+from arena.market.shocks import Path
 from arena.market.tape import Tape
 from arena.senses.indicators import MarketSenses
 from arena.senses.observe import observe
+
+_NOBODY = np.zeros(0, dtype=bool)
 
 
 class WorldConfig(NamedTuple):
@@ -50,22 +54,35 @@ class Tick(NamedTuple):
     estate_deaths: np.ndarray  # [M] money of the dead that the estate received
 
 
+class RoundEnd(NamedTuple):
+    """What the end of a round did to the bodies; births follow."""
+
+    living_costs: np.ndarray  # [M] that the estate received
+    graduations: list[tuple[int, float]]  # (seat, equity that the paper account ended with)
+    scars: list[scars.ScarMark]
+    deaths: list[lifecycle.Death]
+
+
 class Arena:
     """Markets, senses and bodies with one lifetime; knows nothing of learning or ancestry."""
 
-    def __init__(self, config: WorldConfig, seed: int, tape: Tape | None = None) -> None:
+    def __init__(
+        self, config: WorldConfig, seed: int, tape: Tape | None = None, paths: Sequence[Path] | None = None
+    ) -> None:
+        """Open nothing yet; `paths` [M] say which history each market follows, by default all differ."""
         self.config = config
         self.markets = config.arena.markets
         self.seats = config.arena.seats
         self.population = self.markets * self.seats
         self.market = Market(
-            config.market, self.markets, config.arena.ticks_per_round, seed, config.body.endowment, tape
+            config.market, self.markets, config.arena.ticks_per_round, seed, config.body.endowment, tape, paths
         )
         self.senses = MarketSenses(self.markets)
         self.bodies = Bodies.allocate(self.population)
         self.accounts = Accounts.allocate(self.markets)
         self.obs = np.zeros((self.population, spec.OBS_DIM), dtype=np.float32)  # [P,D]
         self.mask = np.zeros((self.population, spec.N_ACTIONS), dtype=bool)  # [P,A]
+        self._limits = Limits(np.zeros(self.population), np.zeros(self.population))  # of the latest observation
 
     def open_markets(self) -> list[Bars]:
         """Let the warm-up pass, open the houses' accounts, and return the warm-up's bars."""
@@ -85,41 +102,61 @@ class Arena:
 
     def crowding(self) -> np.ndarray:
         """Return [M] f64 the share of living agents that hold shares, real or paper."""
-        alive = self.living()
-        counted = np.array(((self.bodies.shares > 0.0) & alive, alive)).reshape(2, self.markets, -1)
-        held, seated = np.add.reduce(counted, axis=-1, dtype=np.int64)
-        share: np.ndarray = held / np.maximum(seated, 1)
+        return self._crowding(self.living())
+
+    def _crowding(self, alive: np.ndarray) -> np.ndarray:
+        held = (self.bodies.shares > 0.0) & alive
+        if self.markets == 1:
+            return np.array([int(np.count_nonzero(held)) / max(int(np.count_nonzero(alive)), 1)])
+        holders, seated = np.add.reduce(np.array((held, alive)).reshape(2, self.markets, -1), axis=-1, dtype=np.int64)
+        share: np.ndarray = holders / np.maximum(seated, 1)
         return share
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """Write and return (obs [P,D] f32, mask [P,A] bool) from bars up to now."""
-        columns = self.senses.columns(self.crowding())
-        close = self.senses.close
-        observe(columns, close, self.senses.sigma, self.bodies, self.config.body.endowment, self.obs)
-        action_mask(self.bodies, self.per_seat(close), self.config.body, self.config.scars, self.mask)
+        config, bodies, close = self.config, self.bodies, self.senses.close
+        alive = self.living()
+        columns = self.senses.columns(self._crowding(alive))
+        observe(columns, close, self.senses.sigma, bodies, config.body.endowment, self.obs, alive)
+        self._limits = limits_of(bodies, spread(close, self.population), config.body)
+        action_mask(bodies, alive, self._limits, config.body, config.scars, self.mask)
         return self.obs, self.mask
+
+    def last_look(self, seats: np.ndarray) -> np.ndarray:
+        """Return what agents who have just died see, [N,D] f32: their accounts as last marked. Call before the sale."""
+        seen = np.zeros(self.population, dtype=bool)
+        seen[seats] = True
+        out = np.empty_like(self.obs)
+        columns, close = self.senses.columns(self.crowding()), self.senses.close
+        observe(columns, close, self.senses.sigma, self.bodies, self.config.body.endowment, out, seen)
+        rows: np.ndarray = out[seats]
+        return rows
 
     def step(self, actions: np.ndarray) -> Tick:
         """Play one tick with actions [P] that were decided on the latest `observe()`."""
         config, bodies, accounts = self.config, self.bodies, self.accounts
         past = reward.before(bodies, config.reward)
-        close = self.per_seat(self.senses.close)
-        stop = stop_fires(bodies, close, self.per_seat(self.senses.atr))
-        orders = decide_orders(bodies, actions, self.mask, close, stop, config.body)
+        on_paper = bodies.status == APPRENTICE
+        close = spread(self.senses.close, self.population)
+        stop = stop_fires(bodies, close, spread(self.senses.atr, self.population))
+        orders = decide_orders(bodies, actions, self.mask, self._limits, close, stop, config.body)
         bodies.invalid_actions += orders.illegal
         reservation = self.market.reserve()
-        clearing = self.market.clear(reservation, *accounting.auction_totals(bodies, orders, self.markets))
-        fills = accounting.settle(bodies, accounts, orders, clearing, self.market.depth, config.body)
+        clearing = self.market.clear(reservation, *accounting.auction_totals(orders, on_paper, self.markets))
+        depth, fee_rate = self.market.depth, self._limits.fee_rate
+        fills = accounting.settle(bodies, accounts, orders, on_paper, clearing, depth, fee_rate)
         estate_costs = accounting.pay_arrears(bodies, accounts)
         invested = bodies.shares > 0.0
         bars = self.market.roll_bar(clearing, fills.crossed, fills.imbalance)
-        accounting.mark(bodies, self.per_seat(bars.close))
+        accounting.mark(bodies, spread(bars.close, self.population))
         freed, estate_deaths = lifecycle.close_estates(bodies, accounts)
         accounting.check_conservation(accounts, bodies)
-        marks = self._scar(orders, fills, clearing, reservation, bars, invested)
-        ruined = (bodies.status == APPRENTICE) & (bodies.equity < config.life.ruin_fraction * config.body.endowment)
-        parts = reward.reward_parts(bodies, past, ruined, config.body.endowment, config.reward)
-        if ruined.any():
+        moved = np.log(bars.close / self.senses.close)
+        marks = self._scar(orders, fills, np.abs(clearing.log_price - reservation), moved, invested)
+        ruined = on_paper & (bodies.equity < config.life.ruin_fraction * config.body.endowment)
+        moves = spread(moved, self.population)
+        parts = reward.reward_parts(bodies, past, ruined, moves, config.body.endowment, config.reward)
+        if some(ruined):
             lifecycle.reopen_paper(bodies, ruined, config.body.endowment)
         self.senses.update(bars)
         total = reward.total(parts, config.reward)
@@ -127,22 +164,36 @@ class Arena:
             bars, clearing, orders, fills, parts, total, ruined, marks, freed, estate_costs, estate_deaths
         )  # fmt: skip
 
+    def end_round(self) -> RoundEnd:
+        """Charge a round of life, let everybody grow older, graduate, scar and die."""
+        config, bodies = self.config, self.bodies
+        close = self.per_seat(self.senses.close)
+        costs = lifecycle.charge_living_costs(bodies, self.accounts, close, config.body)
+        lifecycle.grow_older(bodies)
+        graduations = lifecycle.graduate(bodies)
+        marks = scars.scars_of_round(bodies, config.scars)
+        return RoundEnd(costs, graduations, marks, lifecycle.bury(bodies, config.life, config.body, config.scars))
+
     def _scar(
         self,
         orders: Orders,
         fills: accounting.Fills,
-        clearing: Clearing,
-        reservation: np.ndarray,
-        bars: Bars,
+        slippage: np.ndarray,
+        moved: np.ndarray,
         invested: np.ndarray,
     ) -> list[scars.ScarMark]:
-        """Give this tick's scars: stops, forced sales, slipped fills, a crash while invested."""
+        """Give this tick's scars: stops, forced sales, slipped fills, a crash while invested.
+
+        slippage: [M] |log price - reservation price| of the auction; moved: [M] log return of the bar.
+        """
         limits = self.config.scars
-        slippage = np.abs(clearing.log_price - reservation)  # [M]
-        filled = (fills.spent > 0.0) | (fills.sold > 0.0)
-        slipped = self.per_seat(slippage > limits.slippage_limit) & filled
-        crashed = self.per_seat(np.log(bars.close / self.senses.close) <= limits.crash_return) & invested
-        return scars.scars_of_tick(self.bodies, orders, slipped, crashed, limits)
+        slipped, crashed = slippage > limits.slippage_limit, moved <= limits.crash_return  # [M]
+        hit_by_fill, hit_by_crash = _NOBODY, _NOBODY
+        if some(slipped):
+            hit_by_fill = spread(slipped, self.population) & ((fills.spent > 0.0) | (fills.sold > 0.0))
+        if some(crashed):
+            hit_by_crash = spread(crashed, self.population) & invested
+        return scars.scars_of_tick(self.bodies, orders, hit_by_fill, hit_by_crash, limits)
 
     def state_arrays(self) -> dict[str, np.ndarray]:
         """Return all mutable state between two rounds, for a checkpoint; views, not copies."""

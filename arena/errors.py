@@ -8,6 +8,7 @@
     │   ├── TamperedError       4  the history does not verify
     │   └── DivergenceError     4  a recomputed round differs from the recorded one
     ├── EnvironmentFault        5  disk, lock, missing extra, conflicting packages
+    ├── ActionError             2  an action that nobody can take, or a step out of turn
     ├── InvariantError          1  money or identity would have been created or lost
     └── StaleAgentError         1  a view of a dead agent was used
 
@@ -55,6 +56,12 @@ class EnvironmentFault(ArenaError):
     """The machine stands in the way: disk full, read-only, locked, a missing extra."""
 
     exit_code = 5
+
+
+class ActionError(ArenaError, ValueError):
+    """An environment was given an action that nobody can take, or asked to step out of turn; its state is unharmed."""
+
+    exit_code = 2
 
 
 class InvariantError(ArenaError):

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 
+from agents.fused import LearnerName, resolve
 from arena.errors import ConfigError, DivergenceError
-from lineage import numerics, rundir
+from lineage import fossils, numerics, rundir
 from lineage.config import RunConfig, to_plain
 from lineage.record import checkpoint as files
 from lineage.record.genesis import RunRow, run_row
@@ -45,6 +46,7 @@ class RunSummary:
     scars_by_kind: dict[str, int]
     agent_steps: int
     agent_steps_per_s: float
+    learner: str
     updates: int
     updates_per_s: float
     seconds: float
@@ -157,7 +159,9 @@ class Engine:
 
     def _finish(self) -> None:
         """Seal the end: the living are censored and the run is closed; a recorded end must come out the same."""
-        sealed = self.ledger.seal_closed(self.world.tick - 1, self.world.censored_events())
+        events = self.world.censored_events()
+        kept = fossils.last_policies(self.world, events)
+        sealed = self.ledger.seal_closed(self.world.tick - 1, events, policies=kept)
         if self.store.is_closed():
             if self.store.closed_head() != sealed.head:
                 raise DivergenceError(
@@ -193,6 +197,7 @@ class Engine:
             scars_by_kind=dict(sorted(world.scars_by_kind.items())),
             agent_steps=steps,
             agent_steps_per_s=(steps - self._steps_before[0]) / seconds,
+            learner=world.minds.learner.name,
             updates=updates,
             updates_per_s=(updates - self._steps_before[1]) / seconds,
             seconds=self.seconds,
@@ -218,25 +223,36 @@ class Engine:
 
 
 def start(
-    directory: Path, config: RunConfig, seed: int, *, threads: int = 1, device: str = "cpu", tape: Path | None = None
+    directory: Path,
+    config: RunConfig,
+    seed: int,
+    *,
+    threads: int = 1,
+    device: str = "cpu",
+    tape: Path | None = None,
+    learner: LearnerName = "auto",
 ) -> Engine:
     """Create a run in an empty or new directory.
 
+    The learner (`fused.resolve`) is chosen once and becomes part of the genesis: each has its own last bits.
     Raises ConfigError, DataError or EnvironmentFault; then nothing is left behind.
     """
     read = tape_of(tape, config)
-    inputs: dict[str, int | str] = {"tape_sha256": read.sha256} if read else {}
+    chosen, _ = resolve(learner, device)
+    inputs: dict[str, int | str] = {"learner": chosen}
+    if read:
+        inputs["tape_sha256"] = read.sha256
     row = run_row(to_plain(config), seed, versions(), inputs)
     claimed = rundir.claim(directory)
     store: Store | None = None
     try:
         numerics.pin_torch()
-        world = World(config, seed, read, device, threads)
-        found = numerics.probe(config, device, threads)
+        world = World(config, seed, read, device, threads, chosen)
+        found = numerics.probe(config, device, threads, chosen)
         rundir.write_text(directory / rundir.CONFIG_NAME, to_toml(config))
         if tape is not None and read is not None:
             rundir.copy_file(tape, directory / read.name)
-        rundir.note(directory, "started", run=row.run_id, seed=seed, threads=threads, device=device)
+        rundir.note(directory, "started", run=row.run_id, seed=seed, threads=threads, device=device, learner=chosen)
         mine = session(threads, device, found, {"command": "run", "seed": seed})
         store = Store.create(directory / FILE_NAME, row, mine)
         return Engine(directory, row, world, Rewound(Ledger(row.genesis)), store, claimed.lock)
@@ -263,7 +279,7 @@ def resume(directory: Path, *, threads: int | None = None, device: str | None = 
         threads, device = threads or first_threads, device or first_device
         numerics.pin_torch()
         world = open_world(directory, row, device, threads)
-        found = numerics.probe(world.config, device, threads)
+        found = numerics.probe(world.config, device, threads, world.minds.learner.name)
         if found != first_numerics:
             raise DivergenceError(
                 f"{directory}: with {threads} threads on {device} this machine computes other bits than the run was "
@@ -292,7 +308,7 @@ def replay(directory: Path, *, on_round: Callable[[int], None] | None = None) ->
         threads, device, first_numerics = store.first_session()
         numerics.pin_torch()
         world = open_world(directory, row, device, threads)
-        if numerics.probe(world.config, device, threads) != first_numerics:
+        if numerics.probe(world.config, device, threads, world.minds.learner.name) != first_numerics:
             return False, (
                 "this machine computes other bits than the one that the run was started on: a replay here proves "
                 "nothing; replay it on a machine of the same kind"

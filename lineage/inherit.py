@@ -4,7 +4,6 @@ A child gets its parent's genome, mutated; a share of its damage; its endowment,
 and, by the one switch `lineage.inheritance`, nothing of its mind, its birth weights or its learned weights.
 """
 
-import math
 from typing import TYPE_CHECKING
 
 from agents.mind import kind_of
@@ -25,7 +24,7 @@ def found(world: "World") -> None:
     """Seat the founders of every market: scripted strategies first, learners in the other seats."""
     config = world.config
     kinds = [name for name in STRATEGIES for _ in range(getattr(config.population, name))]
-    founders = max(len(kinds), math.floor(config.life.founders_fraction * config.arena.seats + 1e-9))
+    founders = max(len(kinds), lifecycle.founders_of(config.life, config.arena.seats))
     for market in range(config.arena.markets):
         for offset in range(founders):
             kind = kinds[offset] if offset < len(kinds) else "dqn"

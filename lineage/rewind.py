@@ -8,7 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from arena.errors import DivergenceError, StoreError
+from agents.fused import LearnerName, resolve
+from arena.errors import DivergenceError, EnvironmentFault, StoreError
 from arena.market.tape import Tape, read_tape
 from lineage import rundir
 from lineage.config import RunConfig
@@ -34,8 +35,11 @@ def tape_of(path: Path | None, config: RunConfig) -> Tape | None:
     return read
 
 
-def open_world(directory: Path, row: RunRow, device: str, threads: int) -> World:
-    """Return the world of a recorded run at its beginning. Raises StoreError when this build cannot play it."""
+def open_world(directory: Path, row: RunRow, device: str, threads: int, kind: type[World] = World) -> World:
+    """Return the world of a recorded run at its beginning, of a kind that may look on.
+
+    Raises StoreError when this build cannot play it.
+    """
     mine = versions()
     theirs = json.loads(row.versions_json)
     if mine != theirs:
@@ -49,9 +53,29 @@ def open_world(directory: Path, row: RunRow, device: str, threads: int) -> World
             f"{directory}: configuration, seed or inputs were changed after the start: they do not lead to the "
             "genesis; restore the run from a copy"
         )
-    config = msgspec.convert(json.loads(row.config_json), RunConfig)
+    config = config_of(row)
     name = config.market.tape_name
-    return World(config, row.seed, tape_of(directory / name if name else None, config), device, threads)
+    read, learner = tape_of(directory / name if name else None, config), learner_of(directory, row, device)
+    return kind(config, row.seed, read, device, threads, learner)
+
+
+def learner_of(directory: Path, row: RunRow, device: str) -> LearnerName:
+    """Return the learner that a run was played with. Raises EnvironmentFault when this machine has not got it."""
+    recorded = json.loads(row.inputs_json).get("learner", "fast")
+    try:
+        return resolve(recorded, device)[0]
+    except EnvironmentFault as reason:
+        raise EnvironmentFault(
+            f"{directory}: its history was made by the {recorded} learner and can only go on with it: {reason}"
+        ) from None
+
+
+def config_of(row: RunRow) -> RunConfig:
+    """Return the configuration of a recorded run; what its build did not know yet stays switched off."""
+    plain = json.loads(row.config_json)
+    plain["record"].setdefault("fossils", False)
+    config: RunConfig = msgspec.convert(plain, RunConfig)
+    return config
 
 
 def compare(directory: Path, store: Store, sealed: SealedRound) -> None:

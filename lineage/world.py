@@ -9,6 +9,7 @@ from typing import Any
 import mesa
 import numpy as np
 
+from agents.fused import LearnerName
 from agents.mind import Minds
 from arena import rng, spec
 from arena.body import accounting, lifecycle, scars
@@ -18,12 +19,13 @@ from arena.errors import InvariantError
 from arena.market.background import Market
 from arena.market.bars import Bars
 from arena.market.tape import Tape
-from lineage import inherit
+from lineage import fossils, inherit, probe
 from lineage.columns import agent_rows, market_rows
 from lineage.config import RunConfig
 from lineage.inherit import cents
 from lineage.record.events import Birth, Event, RoundRecord
 from lineage.record.family import Family
+from lineage.record.policy import Policy
 from lineage.view import AgentView
 
 PHASES = ("observe", "act", "world", "remember", "learn", "round_end")
@@ -38,16 +40,23 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
     """
 
     def __init__(
-        self, config: RunConfig, seed: int = 0, tape: Tape | None = None, device: str = "cpu", threads: int = 1
+        self,
+        config: RunConfig,
+        seed: int = 0,
+        tape: Tape | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+        learner: LearnerName = "auto",
     ) -> None:
-        """Open the markets and seat the founders; `threads` are the learner's."""
+        """Open the markets and seat the founders; `threads` are the learner's, `learner` is as in `fused.resolve`."""
         super().__init__(seed=seed)
         self.config = config
         self.seed = seed
         self.arena = Arena(
             WorldConfig(config.arena, config.market, config.body, config.scars, config.life, config.reward), seed, tape
         )
-        self.minds = Minds(config.mind, config.genome, self.arena.population, seed, device, threads=threads)
+        self.minds = Minds(config.mind, config.genome, self.arena.population, seed, device, learner, threads)
+        self.probe = probe.Probe(config)
         self.family = Family()
         self.keys = {purpose: rng.purpose_key(seed, purpose) for purpose in ("dispersal", "immigration")}
         self.round = 0
@@ -98,12 +107,11 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             self.tick += 1
         self.tick -= 1  # the round's end belongs to its last tick
         began = time.perf_counter()
-        close = self.arena.per_seat(self.arena.senses.close)
-        self.flows["flow_living_costs"] += lifecycle.charge_living_costs(bodies, accounts, close, config.body)
-        lifecycle.grow_older(bodies)
-        self._graduate()
-        self._scar(scars.scars_of_round(bodies, config.scars))
-        self._bury()
+        ended = self.arena.end_round()
+        self.flows["flow_living_costs"] += ended.living_costs
+        self._graduate(ended.graduations)
+        self._scar(ended.scars)
+        self._bury(ended.deaths)
         inherit.breed(self)
         inherit.immigrate(self)
         accounting.check_conservation(accounts, bodies)
@@ -163,11 +171,12 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         self._births.append(birth)
         self.emit(Event("birth", birth.agent_id, birth.tick, {}))  # the ledger fills it in from the Birth
         self.counts["deepest"] = max(self.counts["deepest"], kin.depth)
+        self._policies += fossils.keep(self, birth.seat, "birth")
         self._views[birth.agent_id] = AgentView(self, birth.agent_id, birth.seat)
 
-    def _graduate(self) -> None:
-        """Open the real accounts of those whose apprenticeship ended."""
-        for seat, paper_equity in lifecycle.graduate(self.bodies):
+    def _graduate(self, graduations: list[tuple[int, float]]) -> None:
+        """Record whose apprenticeship ended: (seat, paper equity)."""
+        for seat, paper_equity in graduations:
             agent_id = int(self.bodies.agent_id[seat])
             payload: dict[str, int | str] = {
                 "endowment_cents": cents(self.bodies.cash[seat]),
@@ -191,10 +200,10 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             self.scars_by_kind[kind] += 1
             self.emit(Event("scar", int(self.bodies.agent_id[mark.seat]), self.tick, payload))
 
-    def _bury(self) -> None:
+    def _bury(self, deaths: list[lifecycle.Death]) -> None:
         """Record this round's deaths; the dead act no more and their views turn stale."""
         config = self.config
-        for death in lifecycle.bury(self.bodies, config.life, config.body, config.scars):
+        for death in deaths:
             agent_id = int(self.bodies.agent_id[death.seat])
             payload: dict[str, int | str] = {
                 "cause": death.cause,
@@ -207,6 +216,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             }
             self.deaths_by_cause[death.cause] += 1
             self.emit(Event("death", agent_id, self.tick, payload))
+            self._policies += fossils.keep(self, death.seat, "death")
             self._died.append(death.seat)
             self._views.pop(agent_id).remove()
 
@@ -214,20 +224,22 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         """Return one `censored` event for everybody who lives when the run ends, in id order."""
         seats = np.flatnonzero(self.arena.living())
         seats = seats[np.argsort(self.bodies.agent_id[seats])]
-        return [
-            Event(
-                "censored",
-                int(self.bodies.agent_id[seat]),
-                self.tick - 1,
-                {"equity_cents": cents(self.bodies.equity[seat]), "damage": int(self.bodies.damage[seat])},
-            )
-            for seat in seats
-        ]
+        events = []
+        for seat in map(int, seats):
+            payload: dict[str, int | str] = {
+                "equity_cents": cents(self.bodies.equity[seat]),
+                "damage": int(self.bodies.damage[seat]),
+            }
+            if self.config.record.fossils and self.minds.kind_name(seat) == "dqn":
+                payload["weights_sha256"] = self.minds.weights_sha256(seat)
+            events.append(Event("censored", int(self.bodies.agent_id[seat]), self.tick - 1, payload))
+        return events
 
     def _start_record(self) -> None:
         """Empty the collectors for a new round."""
         self._events: list[Event] = []
         self._births: list[Birth] = []
+        self._policies: list[Policy] = []
         self._bars: list[tuple[int, Bars]] = []
         self._died: list[int] = []
         self._reward_sum = np.zeros(self.arena.population)
@@ -238,7 +250,7 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         ticks = [tick for tick, _ in self._bars]
         bars = {name: np.stack([getattr(bar, name) for _, bar in self._bars]) for name in Bars._fields}
         checkpoint_due = (self.round + 1) % self.config.record.checkpoint_every == 0
-        vitals = self.minds.end_round()
+        vitals = self.minds.end_round() | {"probe_gain": self._probe_gains()}
         self._raise_alarms(vitals)
         return RoundRecord(
             round=self.round,
@@ -251,7 +263,16 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
             markets=market_rows(self),
             agents=agent_rows(self, np.array(self._died, dtype=np.int64), self._reward_sum, vitals),
             state_sha256=self.minds.fingerprint() if checkpoint_due else "",
+            policies=self._policies,
         )
+
+    def _probe_gains(self) -> np.ndarray:
+        """Return [P] what learners have gained since birth, NaN where none is asked: see lineage.probe."""
+        every = self.config.mind.probe_every
+        if not probe.due(every, self.round):
+            return np.full(self.arena.population, np.nan)
+        grown_up = self.arena.living() & (self.bodies.age_rounds >= every)
+        return self.probe.gains(self.minds, self.bodies.agent_id, grown_up)
 
     def _raise_alarms(self, vitals: dict[str, np.ndarray]) -> None:
         """Record the living whose vital signs fail a check of agents.checks; each check alarms once a life."""

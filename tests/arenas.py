@@ -74,15 +74,8 @@ def play(arena: Arena, actions: list[int] | np.ndarray) -> object:
 
 
 def end_round(arena: Arena, round_index: int) -> list[lifecycle.Death]:
-    """Charge, age, graduate and bury as lineage.world does, without births; return the deaths."""
-    from arena.body import scars
-
-    close = arena.per_seat(arena.senses.close)
-    lifecycle.charge_living_costs(arena.bodies, arena.accounts, close, arena.config.body)
-    lifecycle.grow_older(arena.bodies)
-    lifecycle.graduate(arena.bodies)
-    scars.scars_of_round(arena.bodies, arena.config.scars)
-    deaths = lifecycle.bury(arena.bodies, arena.config.life, arena.config.body, arena.config.scars)
+    """End a round without births and begin the next; return the deaths."""
+    deaths = arena.end_round().deaths
     accounting.check_conservation(arena.accounts, arena.bodies)
     arena.market.begin_round(round_index + 1)
     return deaths

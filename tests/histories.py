@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agents.config import MindConfig
 from arena.config import ArenaConfig, LifeConfig
 from arena.spec import SCAR_KINDS, SEVERITIES
 from lineage.config import RecordConfig, RunConfig, to_plain
@@ -14,6 +15,7 @@ from lineage.record.checkpoint import write_checkpoint
 from lineage.record.events import Birth, Event, RoundRecord
 from lineage.record.genesis import RunRow, run_row
 from lineage.record.ledger import Ledger
+from lineage.record.policy import Policy, Reason, row_sha256, weight_bytes
 from lineage.record.provenance import session
 from lineage.record.schema import AGENT_ROUND, MARKET_ROUND
 from lineage.record.sealed import SealedRound
@@ -32,7 +34,8 @@ def make_config(rounds: int) -> RunConfig:
         rounds=rounds,
         arena=ArenaConfig(markets=MARKETS, seats=SEATS, ticks_per_round=TICKS),
         life=LifeConfig(patron=True, founder_apprentice_rounds=1, heir_apprentice_rounds=0),
-        record=RecordConfig(checkpoint_every=4),
+        mind=MindConfig(hidden=(2, 2), dueling=False),
+        record=RecordConfig(checkpoint_every=4, birth_policies=True),
     )
 
 
@@ -44,6 +47,21 @@ def make_run(rounds: int = 12, seed: int = 7) -> RunRow:
 def cents(money: float) -> int:
     """Return money as an integer of cents."""
     return round(money * 100)
+
+
+def policy_of(agent_id: int, genes: dict[str, float], seed: int, reason: Reason) -> Policy:
+    """Return the policy that a made-up agent has all its life."""
+    mind = {"hidden": [2, 2], "dueling": False}
+    bare = Policy(agent_id, "", 0, reason, "dqn", genes, mind, np.zeros(0, dtype=np.float32), seed=seed)
+    weights = np.sin(np.arange(bare.layout.n_weights) * agent_id).astype(np.float32)
+    plain = to_plain(make_config(1))["mind"]
+    assert isinstance(plain, dict)
+    return dataclasses.replace(bare, weights=weights, mind_config=plain)
+
+
+def weights_of(policy: Policy) -> str:
+    """Return the hash that events give for its weights."""
+    return row_sha256(weight_bytes(policy), policy.layout)
 
 
 @dataclass
@@ -71,12 +89,15 @@ class World:
     last_id: int = 0
     events: list[Event] = field(default_factory=list)
     births: list[Birth] = field(default_factory=list)
+    policies: list[Policy] = field(default_factory=list)
+    run_seed: int | None = None  # what the run's row says, where that is another
     dead: list[tuple[Life, float]] = field(default_factory=list)
     books: dict[str, np.ndarray] = field(
         default_factory=lambda: {name: np.zeros(MARKETS) for name in MARKET_ROUND if name != "market"}
     )
 
     def __post_init__(self) -> None:
+        self.policy_seed = self.seed if self.run_seed is None else self.run_seed
         self.rng = np.random.default_rng(self.seed)
         self.books["house_cash"] += 1e6
         self.books["house_shares"] += 1e4
@@ -87,6 +108,8 @@ class World:
         """Let one agent be born with its endowment in trust."""
         self.last_id += 1
         left = 1 if parent is None else 0
+        genes = {"gamma": float(self.rng.random()), "learning_rate": 4e-4}
+        policy = policy_of(self.last_id, genes, self.policy_seed, "birth")
         birth = Birth(
             agent_id=self.last_id,
             parent_id=None if parent is None else parent.birth.agent_id,
@@ -98,14 +121,15 @@ class World:
             endowment_cents=cents(ENDOWMENT),
             birthmark=0 if parent is None else parent.damage // 4,
             apprentice_rounds=left,
-            genes={"gamma": float(self.rng.random()), "learning_rate": 4e-4},
-            weights_sha256=f"{self.last_id:064x}",
+            genes=genes,
+            weights_sha256=weights_of(policy),
         )
         life = Life(birth, 1, left, trust=ENDOWMENT, damage=birth.birthmark)
         if parent is not None or inheritance == "immigrant":
             self.books["house_shares"][market] -= life.shares
         self.lives[self.last_id] = life
         self.births.append(birth)
+        self.policies.append(policy)
         self.events.append(Event("birth", self.last_id, tick, {}))
         return life
 
@@ -175,6 +199,7 @@ class World:
             "ruin_cents": cents(ENDOWMENT / 2),
         }
         self.events.append(Event("death", life.birth.agent_id, tick, payload))
+        self.policies.append(policy_of(life.birth.agent_id, life.birth.genes, self.policy_seed, "death"))
         self.books["house_cash"][market] -= 100.0 * life.shares
         self.books["house_shares"][market] += life.shares
         self.books["estate"][market] += equity
@@ -261,7 +286,7 @@ class World:
 
     def play(self, index: int) -> RoundRecord:
         """Play one round and return its record."""
-        self.events, self.births, self.dead = [], [], []
+        self.events, self.births, self.dead, self.policies = [], [], [], []
         for name in FLOWS:
             self.books[name][:] = 0.0
         first, last = index * TICKS, index * TICKS + TICKS - 1
@@ -292,14 +317,21 @@ class World:
         times = [f"2024-01-{index % 28 + 1:02d}T{tick - first:02d}:00:00" for tick in range(first, last + 1)]
         return RoundRecord(
             index, first, last, self.events, self.births, bars, times if index % 2 else None, markets, agents, state,
-            {"steps": len(self.lives) * TICKS},
+            {"steps": len(self.lives) * TICKS}, self.policies,
         )  # fmt: skip
 
     def censored(self, tick: int) -> list[Event]:
         """Return the events of those who are alive at the run's end."""
+        events = []
+        for agent, life in sorted(self.lives.items()):
+            payload: dict[str, int | str] = {"equity_cents": cents(self.equity(life)), "damage": life.damage}
+            events.append(Event("censored", agent, tick, {**payload, "weights_sha256": life.birth.weights_sha256}))
+        return events
+
+    def last_policies(self) -> list[Policy]:
+        """Return the policies of those who are alive at the run's end."""
         return [
-            Event("censored", agent, tick, {"equity_cents": cents(self.equity(life)), "damage": life.damage})
-            for agent, life in sorted(self.lives.items())
+            policy_of(agent, life.birth.genes, self.policy_seed, "end") for agent, life in sorted(self.lives.items())
         ]
 
 
@@ -335,13 +367,13 @@ def write_history(
     run = run or make_run(rounds, seed)
     first = dataclasses.replace(session(1, "cpu"), started_at="2024-01-01T00:00:00+00:00")
     store, ledger = Store.create(directory / FILE_NAME, run, first), Ledger(run.genesis)
-    world = World(seed)
+    world = World(seed, run_seed=run.seed)
     for index in range(rounds):
         record = world.play(index)
         tamper(record)
         write_round(directory, store, record, ledger.seal_round(record))
     if close:
         last = rounds * TICKS - 1
-        store.commit_closed(ledger.seal_closed(last, world.censored(last)))
+        store.commit_closed(ledger.seal_closed(last, world.censored(last), policies=world.last_policies()))
     store.close()
     return ledger

@@ -56,6 +56,9 @@ def changed_value(value: Any, dice: random.Random) -> Any:
     """Return the value with one byte changed."""
     if value is None:
         return dice.choice([0, 1, 0.5])
+    if isinstance(value, bytes):
+        place = dice.randrange(len(value))
+        return value[:place] + bytes([value[place] ^ (1 << dice.randrange(8))]) + value[place + 1 :]
     if isinstance(value, int):
         return value ^ (1 << dice.randrange(0, 16))
     if isinstance(value, float):
@@ -135,7 +138,12 @@ def replace_row(connection: sqlite3.Connection, table: str, dice: random.Random)
     row = list(dice.choice(connection.execute(f"SELECT * FROM {table}").fetchall()))
     place = max(index for index, name in enumerate(names) if name not in keys)
     value = row[place]
-    row[place] = value[::-1] + "x" if isinstance(value, str) else "2024" if table == "bar" else (value or 0) + 1
+    if isinstance(value, bytes):
+        row[place] = value[::-1] + b"x"
+    elif isinstance(value, str):
+        row[place] = value[::-1] + "x"
+    else:
+        row[place] = "2024" if table == "bar" else (value or 0) + 1
     connection.execute(f"REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
 
 

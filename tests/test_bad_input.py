@@ -198,7 +198,7 @@ SETTINGS = [
     setting("mind.hidden=[64]", "[64] is not a list of 2"),
     setting("mind.hidden=[64, 0]", "is not a list of 2, each a whole number >= 1"),
     setting("mind.batch=500", "batch 500", "raise mind.learn_start"),
-    setting("mind.learn_start=9000", "learn_start 9000", "replay_capacity 4096", "lower"),
+    setting("mind.learn_start=19000", "learn_start 19000", "replay_capacity 12288", "lower"),
     setting("mind.adam_beta2=1", "adam_beta2", "less than 1"),
     setting("genome.gamma=[0.9, 0.5, 0.99]", "out of order", "lowest <= typical <= highest"),
     setting("genome.gamma=[0.9, 0.95, 1.01]", "leaves [0, 1]"),

@@ -114,7 +114,7 @@ def test_doctor_reports_each_check() -> None:
     done = call("doctor", "--json")
     report = json.loads(done.out)
     names = [check["name"] for check in report["checks"]]
-    assert names == ["python", "packages", "dependencies", "extras", "sqlite", "torch", "disk", "scenarios"]
+    assert names == ["python", "packages", "dependencies", "extras", "sqlite", "torch", "learner", "disk", "scenarios"]
     assert done.code == 0, done.err
     assert all(name in call("doctor").out for name in names)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from agents.learn_fast import FastLearner
+from agents.mind import Minds
 from arena.errors import ConfigError, DivergenceError, EnvironmentFault, InvariantError
 from lineage import engine, numerics, rundir
 from lineage.record.family import Family
@@ -341,15 +341,16 @@ def test_an_edited_head_under_the_checkpoint_stops_the_resume(cut: Path) -> None
 
 def other_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the learner compute the last bit of its weights differently."""
-    original = FastLearner.step
+    original = Minds.learn
 
-    def step(self: FastLearner, *arguments: Any) -> Any:
-        stats = original(self, *arguments)
-        params = self.brains.params
-        torch.nextafter(params, torch.full_like(params, torch.inf), out=params)
-        return stats
+    def learn(self: Minds, *arguments: Any) -> int:
+        updates = original(self, *arguments)
+        if updates:
+            params = self.brains.params
+            torch.nextafter(params, torch.full_like(params, torch.inf), out=params)
+        return updates
 
-    monkeypatch.setattr(FastLearner, "step", step)
+    monkeypatch.setattr(Minds, "learn", learn)
 
 
 def test_a_machine_that_rounds_otherwise_is_told_by_its_fingerprint(cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -418,7 +419,7 @@ from lineage import numerics
 from tests.runs import lively, play
 numerics.pin_torch()
 threads = int(sys.argv[2])
-print(numerics.probe(lively(), "cpu", threads), play(Path(sys.argv[1]), lively(), threads=threads).head)
+print(numerics.probe(lively(), "cpu", threads, "auto"), play(Path(sys.argv[1]), lively(), threads=threads).head)
 """
 
 _SCALAR = "AVX2 FMA3 X86_V3 AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL AVX512_SPR X86_V4"

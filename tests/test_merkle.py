@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 
 from lineage.record.merkle import (
     CompactRange,
-    consistency_proof,
-    inclusion_proof,
+    HashTree,
     is_consistent,
     leaf_hash,
     root_from_inclusion,
@@ -56,12 +55,12 @@ def test_empty_root_is_the_hash_of_nothing() -> None:
 
 def test_published_inclusion_path() -> None:
     """The audit path of leaf 0 among 8."""
-    assert [node.hex() for node in inclusion_proof(LEAVES, 0)] == [FIRST_OF_FOUR, TWO, LAST_FOUR]
+    assert [node.hex() for node in HashTree(LEAVES).inclusion(0)] == [FIRST_OF_FOUR, TWO, LAST_FOUR]
 
 
 def test_published_consistency_proof() -> None:
     """The proof from 1 to 8 leaves is the audit path of the first one."""
-    assert [node.hex() for node in consistency_proof(LEAVES, 1)] == [FIRST_OF_FOUR, TWO, LAST_FOUR]
+    assert [node.hex() for node in HashTree(LEAVES).consistency(1)] == [FIRST_OF_FOUR, TWO, LAST_FOUR]
 
 
 @given(size=st.integers(0, 70), data=st.data())
@@ -74,6 +73,7 @@ def test_streaming_root_equals_the_recursive_definition(size: int, data: st.Data
         tree.append(leaf)
     assert tree.size == keep
     assert tree.root() == define(leaves[:keep])
+    assert HashTree(leaves).root(keep) == define(leaves[:keep])
 
 
 def define(leaves: list[bytes]) -> bytes:
@@ -92,7 +92,7 @@ def test_every_inclusion_proof_leads_to_the_root_and_no_other_leaf_does() -> Non
         leaves = numbered(size)
         root = root_of(leaves)
         for index in range(size):
-            path = inclusion_proof(leaves, index)
+            path = HashTree(leaves).inclusion(index)
             assert root_from_inclusion(leaves[index], index, size, path) == root
             assert root_from_inclusion(leaf_hash(b"other"), index, size, path) != root
             assert root_from_inclusion(leaves[index], index, size, [*path, root]) != root
@@ -108,7 +108,7 @@ def test_every_consistency_proof_holds_and_a_rewritten_past_does_not() -> None:
         leaves = numbered(size)
         root = root_of(leaves)
         for old in range(size + 1):
-            proof, old_root = consistency_proof(leaves, old), root_of(leaves[:old])
+            proof, old_root = HashTree(leaves).consistency(old), root_of(leaves[:old])
             assert is_consistent(old, old_root, size, root, proof)
             if old > 0:
                 other = root_of([leaf_hash(b"other"), *leaves[1:old]])
@@ -122,6 +122,6 @@ def test_every_consistency_proof_holds_and_a_rewritten_past_does_not() -> None:
 def test_proofs_of_leaves_that_do_not_exist_are_refused() -> None:
     """IndexError, not a wrong proof."""
     with pytest.raises(IndexError):
-        inclusion_proof(LEAVES, 8)
+        HashTree(LEAVES).inclusion(8)
     with pytest.raises(IndexError):
-        consistency_proof(LEAVES, 9)
+        HashTree(LEAVES).consistency(9)

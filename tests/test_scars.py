@@ -174,7 +174,7 @@ def test_only_two_statements_write_damage_and_neither_can_lower_it() -> None:
         for path in sorted((ROOT / package).rglob("*.py"))
         for line in _damage_writes(path.read_text())
     ]
-    assert writes == ["bodies.damage[seat] = birthmark", "bodies.damage[seat] += points"]
+    assert writes == ["bodies.damage[seat] = birthmark", "bodies.damage[seats] += points"]
 
 
 def test_the_search_for_damage_writes_finds_a_healer() -> None:

@@ -114,7 +114,7 @@ def test_every_foreign_key_has_an_index(database: sqlite3.Connection) -> None:
 def test_column_tables_and_sql_agree(database: sqlite3.Connection, table: str, spec: dict[str, str]) -> None:
     """Names, order and types of the digested columns are those of the database."""
     rows = [(row[1], row[2]) for row in database.execute(f"PRAGMA table_info({table})")]
-    types = {"i": "INTEGER", "f": "REAL", "t": "TEXT"}
+    types = {"i": "INTEGER", "f": "REAL", "t": "TEXT", "o": "REAL"}
     digested = rows if table == "bar" else rows[1:]
     assert digested == [(name, types[kind]) for name, kind in spec.items()]
 
@@ -124,7 +124,8 @@ def test_views_answer_without_trusting_the_schema(history: Path) -> None:
     with closing(connect_reader(history)) as reader:
         views = [name for kind, name in schema.expected_objects() if kind == "view"]
         counts = {name: len(reader.execute(f"SELECT * FROM {name}").fetchall()) for name in views}
-        assert set(views) == {"agent_life", "extant", "scar_load", "round_summary", "clan_summary", "alife_phylogeny"}
+        known = {"agent_life", "extant", "scar_load", "round_summary", "clan_summary", "alife_phylogeny", "fossil"}
+        assert set(views) == known
         (agents,) = reader.execute("SELECT count(*) FROM agent").fetchone()
         assert counts["agent_life"] == counts["alife_phylogeny"] == agents
         assert counts["round_summary"] == 12
@@ -198,7 +199,7 @@ def test_foreign_and_newer_databases_are_refused_by_name(
 
 def test_a_failing_migration_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step and its version are one transaction."""
-    ((version, script),) = schema.migrations()
+    version, script = schema.migrations()[0]
     broken = script.replace("CREATE VIEW clan_summary", "CREATE VUE clan_summary")
     monkeypatch.setattr(schema, "migrations", lambda: [(version, broken)])
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:

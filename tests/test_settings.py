@@ -173,10 +173,11 @@ def test_a_rule_between_values_names_where_the_value_was_given() -> None:
     "assignments",
     [
         ["population.random=40", "population.hold=25"],
-        ["mind.learn_start=8192"],
+        ["mind.learn_start=12288"],
         ["mind.batch=201"],
         ["mind.n_step=200"],
         ["mind.adam_beta1=1.0"],
+        ["mind.prioritised=true", "mind.replay=false"],
         ["scars.minor_points=6"],
         ["scars.moderate_points=21"],
         ["scars.severe_points=101"],

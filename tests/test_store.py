@@ -63,7 +63,7 @@ def test_values_come_back_exactly(store: Store) -> None:
             stored = [row[0] for row in store.connection.execute(query, (sealed.round,))]
             expected = sealed.seats[name].tolist()
             assert all(a is None if np.isnan(b) else a == b for a, b in zip(stored, expected, strict=True))
-    for table in TABLES:
+    for table in set(TABLES) - {"policy_blob"}:
         for row in store.connection.execute(f"SELECT * FROM {table}"):
             assert not any(isinstance(value, bytes) for value in row)
 
@@ -74,7 +74,7 @@ def test_a_round_that_fails_halfway_leaves_nothing(store: Store) -> None:
     sealed.seats["status"][-1] = 9  # breaks a CHECK of the last table written
     with pytest.raises(StoreError, match="write round 0"):
         store.commit_round(sealed)
-    assert [count(store, table) for table in TABLES if table != "run"] == [0] * 9
+    assert [count(store, table) for table in TABLES if table != "run"] == [0] * (len(TABLES) - 1)
 
 
 def test_the_same_round_twice_is_refused(store: Store) -> None:

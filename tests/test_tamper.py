@@ -149,6 +149,8 @@ def change_column(connection: sqlite3.Connection, table: str, column: str, dice:
     after: object = f"{before or ''}x"
     if kind == "INTEGER":
         after = (before or 0) + dice.choice((1_000_003, 7_000_003))
+    elif kind == "BLOB":
+        after = bytes(before) + b"x"
     elif kind == "REAL":
         after = (before or 0.0) * (1 + 2**-50) + 2.0**-60
     where = " AND ".join(f"{name} = ?" for name in keys)

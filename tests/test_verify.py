@@ -18,10 +18,11 @@ from lineage.config import to_plain
 from lineage.record.events import RoundRecord
 from lineage.record.genesis import run_row
 from lineage.record.ledger import Ledger
+from lineage.record.note import parse_checkpoint
 from lineage.record.provenance import session
 from lineage.record.schema import TABLES, expected_objects
 from lineage.record.store import FILE_NAME, Store
-from lineage.record.verify import VerifyReport, parse_checkpoint_line, verify
+from lineage.record.verify import VerifyReport, verify
 from tests.histories import TICKS, World, make_config, make_run, write_history
 from tests.tampering import CHEATS, change_one_byte, delete_last_row, opened, swap_rows, without_guards
 
@@ -259,7 +260,7 @@ def test_a_malformed_checkpoint_line_is_a_usage_error(kept: Kept, line: str) -> 
 
 def test_a_checkpoint_of_another_run_or_the_future_does_not_fit(kept: Kept) -> None:
     """Both are findings."""
-    _, size, root = parse_checkpoint_line(kept.line)
+    _, size, root = parse_checkpoint(kept.line)
     assert not verify(kept.directory, checkpoint=f"lineage-arena/{'0' * 16} {size} {root}").ok
     assert not verify(kept.directory, checkpoint=kept.line.replace(f" {size} ", f" {size + 1} ")).ok
 
@@ -388,6 +389,7 @@ def test_a_story_that_does_not_add_up_is_found_though_every_hash_is_right(
         record.state_sha256 = ""
         if index == 15:
             record.events += world.censored(16 * TICKS - 1)
+            record.policies += world.last_policies()
         tamper(record)
         store.commit_round(ledger.seal_round(record))
     store.abandon()

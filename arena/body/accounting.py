@@ -9,13 +9,22 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arena.body.orders import Orders, fee_rate, real
-from arena.body.state import APPRENTICE, Accounts, Bodies
-from arena.config import BodyConfig
+from arena.body.orders import Orders, real
+from arena.body.state import APPRENTICE, Accounts, Bodies, some, spread
 from arena.errors import InvariantError
 from arena.market.clearing import Clearing
 
 TOLERANCE = 1e-9
+
+
+class Fill(NamedTuple):
+    """What one auction did to each seat, paper included; all [P] f64."""
+
+    spent: np.ndarray  # cash that bought shares
+    sold: np.ndarray  # shares
+    proceeds: np.ndarray  # cash that sold shares brought
+    fee: np.ndarray  # cash units
+    net: np.ndarray  # shares bought less sold
 
 
 class Fills(NamedTuple):
@@ -48,85 +57,97 @@ def seal_totals(accounts: Accounts, bodies: Bodies) -> None:
     accounts.shares_total[:] = shares + accounts.house_shares
 
 
-def auction_totals(bodies: Bodies, orders: Orders, markets: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return (buy cash [M], sell shares [M]) of the orders that reach the auction: paper never does."""
-    buy, sell = per_market(np.where(real(bodies), np.array((orders.buy_cash, orders.sell_shares)), 0.0), markets)
+def auction_totals(orders: Orders, on_paper: np.ndarray, markets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return (buy cash [M], sell shares [M]) of the orders that reach the auction: paper [P] bool never does."""
+    buy, sell = per_market(_real_only(np.array((orders.buy_cash, orders.sell_shares)), on_paper), markets)
     return buy, sell
 
 
+def _real_only(columns: np.ndarray, on_paper: np.ndarray) -> np.ndarray:
+    """Return columns [K,P] with zeros for apprentices [P] bool."""
+    return np.where(on_paper, 0.0, columns) if some(on_paper) else columns
+
+
 def settle(
-    bodies: Bodies, accounts: Accounts, orders: Orders, clearing: Clearing, depth: np.ndarray, body: BodyConfig
+    bodies: Bodies,
+    accounts: Accounts,
+    orders: Orders,
+    on_paper: np.ndarray,
+    clearing: Clearing,
+    depth: np.ndarray,
+    fee_rate: np.ndarray,
 ) -> Fills:
     """Fill all orders at the auction's price and book every cent; paper orders move paper only.
 
-    depth: [M] Lambda, cash units per unit of log price. A paper order pays the price that it would have caused
-    by itself: p exp(B/Lambda) for a buy, p exp(-S p/Lambda) for a sale, so that an apprentice learns from
-    honest costs.
+    on_paper: [P] bool; depth: [M] Lambda, cash units per unit of log price; fee_rate: [P]. A paper order pays the
+    price that it would have caused by itself: p exp(B/Lambda) for a buy, p exp(-S p/Lambda) for a sale, so that an
+    apprentice learns from honest costs.
     """
-    markets = len(depth)
-    seats = len(bodies.cash) // markets
-    is_real = real(bodies)
-    price = clearing.price.repeat(seats)  # [P]
+    markets, seats_total = len(depth), len(on_paper)
+    price = spread(clearing.price, seats_total)
     spent, sold = orders.buy_cash, orders.sell_shares
-    if clearing.collared.any():
-        spent = spent * np.where(is_real, clearing.buy_fill.repeat(seats), 1.0)
-        sold = sold * np.where(is_real, clearing.sell_fill.repeat(seats), 1.0)
-    own_impact = np.where(is_real, 0.0, (spent - sold * price) / depth.repeat(seats))
-    fill_price = price * np.exp(own_impact)
-    bought = spent / fill_price
-    proceeds = sold * fill_price
-    fee = (spent + proceeds) * fee_rate(bodies, body)
-    _book_trades(bodies, spent, bought, sold, proceeds, fee)
+    if some(clearing.collared):
+        spent = spent * np.where(on_paper, 1.0, spread(clearing.buy_fill, seats_total))
+        sold = sold * np.where(on_paper, 1.0, spread(clearing.sell_fill, seats_total))
+    if some(on_paper):
+        own_impact = np.where(on_paper, (spent - sold * price) / spread(depth, seats_total), 0.0)
+        price = price * np.exp(own_impact)
+    flows = np.empty((4, seats_total))
+    flows[0] = spent
+    proceeds = np.multiply(sold, price, out=flows[1])
+    fee = np.add(spent, proceeds, out=flows[2])
+    fee *= fee_rate
+    net = np.subtract(spent / price, sold, out=flows[3])
+    _book_trades(bodies, on_paper, Fill(spent, sold, proceeds, fee, net))
     bodies.cash += proceeds - spent - fee
     np.maximum(bodies.shares, 0.0, out=bodies.shares)
-    if (bodies.cash < 0.0).any():
+    if some(bodies.cash < 0.0):
         if bodies.cash.min() < -1e-6:
             raise InvariantError(f"seat {int(bodies.cash.argmin())}: cash fell to {bodies.cash.min():.6f} in a fill")
         np.maximum(bodies.cash, 0.0, out=bodies.cash)
     bodies.round_fees += fee
-    flows = np.where(is_real, np.array((spent, proceeds, fee, bought - sold)), 0.0)
-    real_spent, real_proceeds, real_fee, real_net = per_market(flows, markets)
-    accounts.house_cash += real_spent - real_proceeds
+    real_spent, real_proceeds, real_fee, real_net = per_market(_real_only(flows, on_paper), markets)
+    met_house = real_spent - real_proceeds
+    accounts.house_cash += met_house
     accounts.house_shares -= real_net
     accounts.fees += real_fee
-    return Fills(
-        spent, proceeds, fee, sold, np.minimum(real_spent, real_proceeds), np.abs(real_spent - real_proceeds)
-    )
+    return Fills(spent, proceeds, fee, sold, np.minimum(real_spent, real_proceeds), np.abs(met_house))
 
 
-def _book_trades(
-    bodies: Bodies, spent: np.ndarray, bought: np.ndarray, sold: np.ndarray, proceeds: np.ndarray, fee: np.ndarray
-) -> None:
+def _book_trades(bodies: Bodies, on_paper: np.ndarray, fill: Fill) -> None:
     """Update positions, average entry prices and the record of closed trades."""
-    buys = spent > 0.0
-    cost = bodies.entry_price * bodies.shares + (spent + fee)
-    sells = sold > 0.0
-    bodies.trade_profit += np.where(sells, proceeds - fee - bodies.entry_price * sold, 0.0)
-    was_held = bodies.shares > 0.0
-    bodies.shares += bought - sold
-    closed = sells & (bodies.shares <= 0.0)
+    buys, sells = fill.spent > 0.0, fill.sold > 0.0
+    cost = bodies.entry_price * bodies.shares
+    cost += fill.spent + fill.fee
+    profit = fill.proceeds - fill.fee
+    profit -= bodies.entry_price * fill.sold
+    bodies.trade_profit += np.where(sells, profit, 0.0)
+    held = bodies.shares > 0.0  # before this fill, then also after it
+    bodies.shares += fill.net
     np.divide(cost, bodies.shares, out=bodies.entry_price, where=buys)
+    remains = bodies.shares > 0.0
+    held &= remains
     bodies.holding_ticks += 1
-    bodies.holding_ticks *= was_held & (bodies.shares > 0.0)
-    bodies.closed_profit[:] = 0.0
-    if not closed.any():
+    bodies.holding_ticks *= held
+    bodies.closed_profit.fill(0.0)
+    closed = sells > remains
+    if not some(closed):
         return
-    on_paper = bodies.status == APPRENTICE
     won = closed & (bodies.trade_profit > 0.0)
-    bodies.closed_trades += closed & ~on_paper
-    bodies.won_trades += won & ~on_paper
-    bodies.paper_trades += closed & on_paper
-    bodies.paper_wins += won & on_paper
-    bodies.closed_profit[closed] = bodies.trade_profit[closed]
-    bodies.trade_profit[closed] = 0.0
-    bodies.entry_price[closed] = 0.0
-    bodies.shares[closed] = 0.0
+    bodies.closed_trades += closed > on_paper
+    bodies.won_trades += won > on_paper
+    if some(on_paper):
+        bodies.paper_trades += closed & on_paper
+        bodies.paper_wins += won & on_paper
+    np.copyto(bodies.closed_profit, bodies.trade_profit, where=closed)
+    for column in (bodies.trade_profit, bodies.entry_price, bodies.shares):
+        np.copyto(column, 0.0, where=closed)
 
 
 def pay_arrears(bodies: Bodies, accounts: Accounts) -> np.ndarray:
     """Pay living costs from cash as far as it goes; real money goes to the estate. Returns [M] what it got."""
     markets = len(accounts.estate)
-    if not bodies.arrears.any():
+    if not some(bodies.arrears):
         return np.zeros(markets)
     paid = np.minimum(bodies.cash, bodies.arrears)
     bodies.cash -= paid
@@ -137,20 +158,24 @@ def pay_arrears(bodies: Bodies, accounts: Accounts) -> np.ndarray:
 
 
 def mark(bodies: Bodies, close: np.ndarray) -> None:
-    """Value every account at the last close [P]; peaks and drawdowns follow."""
-    bodies.equity[:] = bodies.cash + bodies.shares * close - bodies.arrears
-    new_peak = bodies.equity > bodies.peak_equity
-    bodies.peak_equity[new_peak] = bodies.equity[new_peak]
-    bodies.drawdown_step[new_peak] = 0
-    has_peak = bodies.peak_equity > 0.0
-    loss = 1.0 - bodies.equity / np.where(has_peak, bodies.peak_equity, 1.0)
-    bodies.drawdown[:] = np.where(has_peak, loss, 0.0)
+    """Value every account at the last close, [P] or [1]; peaks and drawdowns follow."""
+    equity, peak = bodies.equity, bodies.peak_equity
+    np.multiply(bodies.shares, close, out=equity)
+    equity += bodies.cash
+    equity -= bodies.arrears
+    np.copyto(bodies.drawdown_step, 0, where=equity > peak)
+    np.maximum(equity, peak, out=peak)
+    has_peak = peak > 0.0
+    loss = np.divide(equity, np.where(has_peak, peak, 1.0), out=bodies.drawdown)
+    np.subtract(1.0, loss, out=loss)
+    loss *= has_peak
 
 
 def _agent_sums(accounts: Accounts, bodies: Bodies) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    columns = np.array((bodies.cash, bodies.shares, bodies.trust))
-    np.copyto(columns[:2], 0.0, where=~real(bodies))
-    cash, shares, trust = per_market(columns, len(accounts.estate))
+    markets = len(accounts.estate)
+    on_paper = bodies.status == APPRENTICE
+    cash, shares = per_market(_real_only(np.array((bodies.cash, bodies.shares)), on_paper), markets)
+    trust = bodies.trust.reshape(markets, -1).sum(axis=1) if some(on_paper) else np.zeros(markets)
     return cash, shares, trust
 
 
@@ -168,15 +193,14 @@ def check_conservation(accounts: Accounts, bodies: Bodies) -> None:
         have - (accounts.cash_total + accounts.patron + accounts.transfers),
         shares + accounts.house_shares - accounts.shares_total,
     ))  # fmt: skip
-    scale = np.array((np.abs(accounts.cash_total) + cash, accounts.shares_total))
-    scale += np.abs(np.array((accounts.house_cash, accounts.house_shares)))
-    fine = (np.abs(gap) <= TOLERANCE * scale) & np.isfinite(have)  # [2,M]
-    if not fine.all():
+    scale = np.array((accounts.cash_total + cash + accounts.house_cash, accounts.shares_total + accounts.house_shares))
+    fine = np.abs(gap) <= TOLERANCE * np.abs(scale)  # [2,M], False where something is not finite
+    if np.count_nonzero(fine) < fine.size:
         market = int(np.argmin(fine.all(axis=0)))
         raise InvariantError(
             f"market {market}: cash is off by {gap[0, market]:+.9f} and shares by {gap[1, market]:+.9f}; "
             "money may only move between accounts"
         )
-    ok, reason = bodies.check_valid() if (bodies.cash < 0.0).any() else (True, "")
+    ok, reason = bodies.check_valid() if some(bodies.cash < 0.0) else (True, "")
     if not ok:
         raise InvariantError(f"bodies: {reason}")

@@ -4,12 +4,13 @@ The phases of a round's end, in the order in which lineage.world calls them:
 living costs -> graduations -> scars (arena.body.scars) -> deaths -> births and immigrants.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
 
 from arena.body.accounting import mark, pay_arrears
-from arena.body.state import APPRENTICE, EMPTY, ESTATE, TRADING, Accounts, Bodies, living
+from arena.body.state import APPRENTICE, EMPTY, ESTATE, TRADING, Accounts, Bodies, living, some
 from arena.config import BodyConfig, LifeConfig, ScarConfig
 from arena.errors import InvariantError
 
@@ -103,7 +104,7 @@ def close_estates(bodies: Bodies, accounts: Accounts) -> tuple[list[int], np.nda
     """Hand the cash of fully sold estates over and free their seats. Returns (seats freed, [M] received)."""
     received = np.zeros(len(accounts.estate))
     estates = bodies.status == ESTATE
-    if not estates.any():
+    if not some(estates):
         return [], received
     seats_per_market = len(bodies.cash) // len(received)
     sold_out = np.flatnonzero(estates & (bodies.shares <= 0.0))
@@ -132,6 +133,11 @@ def eligible_parents(bodies: Bodies, round_index: int, life: LifeConfig, body: B
     seats = np.flatnonzero(fit)
     order = np.lexsort((bodies.agent_id[seats], -bodies.equity[seats]))
     return [int(seat) for seat in seats[order]]
+
+
+def founders_of(life: LifeConfig, seats: int) -> int:
+    """Return how many founders a market of `seats` seats starts with."""
+    return math.floor(life.founders_fraction * seats + 1e-9)
 
 
 def free_seat(bodies: Bodies, market: int, seats_per_market: int) -> int | None:

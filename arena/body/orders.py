@@ -1,15 +1,18 @@
 """From actions to orders: what is legal, how much it is, and who is forced to sell."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 
 from arena import spec
-from arena.body.state import ESTATE, TRADING, Bodies, living
+from arena.body.state import ESTATE, TRADING, Bodies, some
 from arena.config import BodyConfig, ScarConfig
 
 _FRACTION = np.array(spec.BUY_FRACTION)  # [A]
 _OPENINGS = slice(spec.BUY_SMALL, spec.BUY_LARGE + 1)
+_SOLD = np.zeros(spec.N_ACTIONS)  # [A] share of the position that an action sells
+_SOLD[spec.SELL_PARTIAL], _SOLD[spec.SELL_ALL] = 0.5, 1.0
 
 
 class Orders(NamedTuple):
@@ -23,70 +26,98 @@ class Orders(NamedTuple):
     illegal: np.ndarray  # [P] bool, the agent asked for something that its mask forbids
 
 
-def fee_rate(bodies: Bodies, body: BodyConfig) -> np.ndarray:
-    """Return [P] the fee as a fraction of notional: damage makes every trade dearer."""
-    rate: np.ndarray = (1.0 + bodies.damage * 0.01) * (body.fee_bps * 1e-4)
-    return rate
+class Limits(NamedTuple):
+    """What damage and accounts allow each seat between an observation and the orders that follow from it."""
+
+    room: np.ndarray  # [P] f64, the largest cash amount that may still buy shares
+    fee_rate: np.ndarray  # [P] f64, the fee as a fraction of notional: damage makes every trade dearer
 
 
-def _room(bodies: Bodies, close: np.ndarray, body: BodyConfig) -> np.ndarray:
-    """Return [P] the largest cash amount that may still buy shares."""
-    limit = body.max_weight * np.maximum(1.0 - bodies.damage * 0.01, 0.0) * bodies.equity
-    spendable = bodies.cash / (1.0 + fee_rate(bodies, body))
-    room: np.ndarray = np.minimum(limit - bodies.shares * close, spendable)
-    return room
+def limits_of(bodies: Bodies, close: np.ndarray, body: BodyConfig) -> Limits:
+    """Return the limits of all seats; `close` is [P] or [1], the last close."""
+    damage = bodies.damage * 0.01
+    rate = (1.0 + damage) * (body.fee_bps * 1e-4)
+    room = 1.0 - damage
+    np.maximum(room, 0.0, out=room)
+    room *= body.max_weight
+    room *= bodies.equity
+    room -= bodies.shares * close
+    return Limits(np.minimum(room, bodies.cash / (1.0 + rate)), rate)
 
 
 def action_mask(
-    bodies: Bodies, close: np.ndarray, body: BodyConfig, scars: ScarConfig, out: np.ndarray
+    bodies: Bodies, alive: np.ndarray, limits: Limits, body: BodyConfig, scars: ScarConfig, out: np.ndarray
 ) -> np.ndarray:
-    """Write which actions are legal now into `out` [P,A] bool; `close` is [P], the last close per seat.
+    """Write which actions are legal now into `out` [P,A] bool; `alive` is [P] bool.
 
     Seats without a living agent may only HOLD.
     """
-    alive = living(bodies)
-    flat = bodies.shares <= 0.0
-    affordable = _room(bodies, close, body) >= body.min_notional
-    open_ok = alive & flat & affordable
-    held = alive & ~flat
-    out[:, spec.HOLD] = True
+    affordable = limits.room >= body.min_notional
+    affordable &= alive
+    held = bodies.shares > 0.0
+    held &= alive
+    open_ok = affordable > held
     base = bodies.position_scale * bodies.equity
-    opens = open_ok & (base * _FRACTION[_OPENINGS, None] >= body.min_notional)  # [3,P]
+    opens = base * _FRACTION[_OPENINGS, None] >= body.min_notional  # [3,P]
+    opens &= open_ok
     opens[-1] &= bodies.damage < scars.buy_large_limit
+    more = base * _FRACTION[spec.ADD_TO_POSITION] >= body.min_notional
+    more &= held
+    more &= affordable
+    more &= bodies.damage < scars.add_limit
+    out[:, spec.HOLD] = True
     out[:, _OPENINGS] = opens.T
     out[:, spec.SELL_PARTIAL] = held
     out[:, spec.SELL_ALL] = held
-    large_enough = base * _FRACTION[spec.ADD_TO_POSITION] >= body.min_notional
-    out[:, spec.ADD_TO_POSITION] = held & affordable & large_enough & (bodies.damage < scars.add_limit)
+    out[:, spec.ADD_TO_POSITION] = more
     return out
 
 
+@functools.cache
+def _row_starts(seats_total: int) -> np.ndarray:
+    """Return [P] where each seat's row begins in a flat [P*A] mask."""
+    starts = np.arange(seats_total) * spec.N_ACTIONS
+    starts.flags.writeable = False
+    return starts
+
+
 def decide_orders(
-    bodies: Bodies, actions: np.ndarray, mask: np.ndarray, close: np.ndarray, stop: np.ndarray, body: BodyConfig
-) -> Orders:
+    bodies: Bodies, actions: np.ndarray, mask: np.ndarray, limits: Limits, close: np.ndarray, stop: np.ndarray,
+    body: BodyConfig,
+) -> Orders:  # fmt: skip
     """Turn actions [P] into orders; forced sales override what the agent wants.
 
-    close: [P] last close per seat; stop: [P] bool, the stop has fired. An illegal action becomes HOLD.
+    mask and limits are those of the latest observation. close: [P] or [1], last close; stop: [P] bool, the stop has
+    fired. An illegal action becomes HOLD.
     """
-    rows = np.arange(len(actions))
-    legal = mask[rows, actions]
-    illegal = ~legal & (bodies.agent_id >= 0)
-    executed = np.where(legal, actions, spec.HOLD).astype(np.int8)
-    has_shares = bodies.shares > 0.0
+    legal = mask.ravel().take(_row_starts(len(actions)) + actions)
+    illegal = (bodies.agent_id >= 0) > legal
+    executed = (actions * legal).astype(np.int8, copy=False)  # HOLD is 0
+    stopped, liquidated = _force(bodies, executed, stop)
+    wanted = _FRACTION.take(executed)
+    wanted *= bodies.position_scale
+    wanted *= bodies.equity
+    buy_cash = np.minimum(np.maximum(limits.room, 0.0), np.maximum(wanted, 0.0))
+    sell_shares = _SOLD.take(executed)
+    sell_shares *= bodies.shares
+    rest_too_small = sell_shares * close < body.min_notional
+    rest_too_small &= executed == spec.SELL_PARTIAL
+    np.copyto(sell_shares, bodies.shares, where=rest_too_small)
+    return Orders(executed, buy_cash, sell_shares, stopped, liquidated, illegal)
+
+
+def _force(bodies: Bodies, executed: np.ndarray, stop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Overwrite the actions of those who must sell; return who is stopped and who is liquidated, [P] bool each."""
     estate = bodies.status == ESTATE
-    liquidated = (bodies.arrears > 0.0) & has_shares & ~estate
+    indebted = bodies.arrears > 0.0
+    if not some(estate) and not some(indebted) and not some(stop):
+        return stop, indebted
+    has_shares = bodies.shares > 0.0
+    liquidated = indebted & has_shares & ~estate
     stopped = stop & has_shares & ~estate
     executed[liquidated] = spec.SELL_PARTIAL
     executed[(estate & has_shares) | stopped] = spec.SELL_ALL
-    wanted = _FRACTION[executed] * bodies.position_scale * bodies.equity
-    buy_cash = np.minimum(np.maximum(_room(bodies, close, body), 0.0), np.maximum(wanted, 0.0))
-    half = 0.5 * bodies.shares
-    rest_too_small = half * close < body.min_notional
-    partial = np.where(rest_too_small, bodies.shares, half)
-    sell_shares = np.where(
-        executed == spec.SELL_ALL, bodies.shares, np.where(executed == spec.SELL_PARTIAL, partial, 0.0)
-    )
-    return Orders(executed, buy_cash, sell_shares, stopped, liquidated & ~stopped, illegal)
+    return stopped, liquidated & ~stopped
 
 
 def real(bodies: Bodies) -> np.ndarray:

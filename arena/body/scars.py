@@ -6,7 +6,7 @@ import numpy as np
 
 from arena import spec
 from arena.body.orders import Orders
-from arena.body.state import TRADING, Bodies, living
+from arena.body.state import TRADING, Bodies, living, some
 from arena.config import ScarConfig
 
 _FATAL_STEP = 8
@@ -28,23 +28,20 @@ def points_of(severity: int, scars: ScarConfig) -> int:
     return (scars.minor_points, scars.moderate_points, scars.severe_points, scars.fatal_points)[severity]
 
 
-def _give(bodies: Bodies, seat: int, kind: int, severity: int, scars: ScarConfig) -> ScarMark | None:
-    """Add a scar to a seat. On paper it hurts (the reward feels it) but leaves no mark."""
+def _give(bodies: Bodies, hit: np.ndarray, kind: int, severity: int, scars: ScarConfig) -> list[ScarMark]:
+    """Add a scar to seats hit [N] i64. On paper it hurts (the reward feels it) but leaves no mark."""
     points = points_of(severity, scars)
-    bodies.pending_scar_points[seat] += points
-    if bodies.status[seat] != TRADING:
-        return None
-    bodies.damage[seat] += points
-    bodies.scars[seat] += 1
+    bodies.pending_scar_points[hit] += points
+    seats = hit[bodies.status[hit] == TRADING]
+    bodies.damage[seats] += points
+    bodies.scars[seats] += 1
     if severity >= spec.SEVERE:
-        bodies.severe_scars[seat] += 1
-    drawdown_bps = round(float(bodies.drawdown[seat]) * 10_000)
-    return ScarMark(seat, kind, severity, points, int(bodies.damage[seat]), drawdown_bps)
-
-
-def _give_all(bodies: Bodies, hit: np.ndarray, kind: int, severity: int, scars: ScarConfig) -> list[ScarMark]:
-    marks = (_give(bodies, int(seat), kind, severity, scars) for seat in np.flatnonzero(hit))
-    return [mark for mark in marks if mark is not None]
+        bodies.severe_scars[seats] += 1
+    damage, drawdown = bodies.damage[seats].tolist(), bodies.drawdown[seats].tolist()
+    return [
+        ScarMark(seat, kind, severity, points, total, round(loss * 10_000))
+        for seat, total, loss in zip(seats.tolist(), damage, drawdown, strict=True)
+    ]
 
 
 def scars_of_tick(
@@ -61,8 +58,8 @@ def scars_of_tick(
         (slipped, spec.SLIPPAGE, spec.MINOR),
         (crashed, spec.MARKET_CRASH, spec.MODERATE),
     ):
-        if hit.any():
-            found += _give_all(bodies, hit & living(bodies), kind, severity, scars)
+        if some(hit):
+            found += _give(bodies, np.flatnonzero(hit & living(bodies)), kind, severity, scars)
     return found
 
 
@@ -77,11 +74,9 @@ def scars_of_round(bodies: Bodies, scars: ScarConfig) -> list[ScarMark]:
     for seat in np.flatnonzero(alive & (steps > bodies.drawdown_step)):
         for step in range(int(bodies.drawdown_step[seat]) + 1, int(steps[seat]) + 1):
             severity = spec.FATAL if step >= _FATAL_STEP else min(step - 1, spec.SEVERE)
-            mark = _give(bodies, int(seat), spec.TRADE_LOSS, severity, scars)
-            if mark is not None:
-                found.append(mark)
+            found += _give(bodies, np.array([seat]), spec.TRADE_LOSS, severity, scars)
         bodies.drawdown_step[seat] = steps[seat]
     burden = bodies.round_fees >= scars.fee_burden_bps * 1e-4 * np.maximum(bodies.equity, 1.0)
-    found += _give_all(bodies, alive & burden, spec.FEE_BURDEN, spec.MINOR, scars)
+    found += _give(bodies, np.flatnonzero(alive & burden), spec.FEE_BURDEN, spec.MINOR, scars)
     bodies.round_fees[:] = 0.0
     return found

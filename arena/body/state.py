@@ -95,6 +95,16 @@ def living(bodies: Bodies) -> np.ndarray:
     return alive
 
 
+def some(flags: np.ndarray) -> bool:
+    """Return whether any of the flags is set; several times as fast as `any` on small arrays."""
+    return bool(np.count_nonzero(flags))
+
+
+def spread(per_market: np.ndarray, seats_total: int) -> np.ndarray:
+    """Return [P] from [M]: each market's value for each of its seats (numpy broadcasts one element more slowly)."""
+    return per_market.repeat(seats_total // len(per_market))
+
+
 @dataclass(slots=True)
 class Accounts:
     """The accounts of each market that are nobody's body; cash units and shares, all [M] f64."""

@@ -5,6 +5,7 @@ have the background alone and make the bar's high, low and close. `begin_round` 
 random in a round; a tick is then a few array operations, whatever the number of markets.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,9 +63,11 @@ class Market:
         seed: int,
         endowment: float,
         tape: Tape | None = None,
+        paths: Sequence[shocks.Path] | None = None,
     ) -> None:
         """Prepare M markets at the first price; endowment in cash units sets depth and volume.
 
+        paths: [M] the history of each market, by default one a market from `seed`; equal paths get equal shocks.
         Raises ConfigError when source and tape disagree, DataError when the tape is too short.
         """
         if (config.source == "tape") != (tape is not None):
@@ -72,18 +75,21 @@ class Market:
                 f"market.source: {config.source!r} {'needs' if tape is None else 'does not take'} a tape; "
                 "set market.source = 'tape' and name a file, or neither"
             )
-        self._config, self._ticks, self._seed, self._tape = config, ticks_per_round, seed, tape
+        self._config, self._ticks, self._tape = config, ticks_per_round, tape
+        self._paths = shocks.paths_of(seed, markets) if paths is None else list(paths)
         self.markets = markets
-        self.tape_rounds = None if tape is None else _whole_rounds(tape, config.warmup_bars, ticks_per_round)
-        price = config.start_price if tape is None else float(tape.open[0])
+        self._first_bar = np.array([path.first_bar for path in self._paths])  # [M]
+        last = int(self._first_bar.max())
+        self.tape_rounds = None if tape is None else _whole_rounds(tape, last + config.warmup_bars, ticks_per_round)
+        price = np.full(markets, config.start_price) if tape is None else tape.open[self._first_bar]  # [M]
         self.depth = np.full(markets, _depth(config, endowment))  # [M] f64, cash units, fixed for life
-        log_price = np.full(markets, np.log(price))
+        log_price = np.log(price)
         self.state = MarketState(
             log_close=log_price,
             last_return=np.zeros(markets),
             value=log_price.copy(),
             fundamentalists=np.full(markets, fw.resting_share()),
-            regime=np.zeros(markets, np.int8) if tape else shocks.first_regime(config, markets, seed),
+            regime=np.zeros(markets, np.int8) if tape else shocks.first_regime(config, self._paths),
             crisis=np.zeros(markets, dtype=bool),
         )
         self._scales = fw.noise_scales() if config.source == "franke_westerhoff" else np.array([config.volatility])
@@ -114,39 +120,44 @@ class Market:
 
     def _draw(self, round_index: int, ticks: int) -> None:
         start = (self.state.regime, self.state.crisis)
-        self._shocks = shocks.draw(self._config, self._scales, ticks, self._seed, round_index, start)
+        self._shocks = shocks.draw(self._config, self._scales, ticks, self._paths, round_index, start)
         self._bar = 0
 
     def warm_up(self) -> list[Bars]:
         """Play the bars that pass before the first agent acts: one block, round -1 of the streams."""
+        return list(self.warming_up())
+
+    def warming_up(self) -> Iterator[Bars]:
+        """Yield the bars of `warm_up` one by one, the state in between being that of each bar's close."""
         if self._tape is None:
             self._draw(-1, self._config.warmup_bars)
         else:
             self._bar = 0
         nothing = np.zeros(self.markets)
-        bars = []
         for _ in range(self._config.warmup_bars):
             clearing = self.clear(self.reserve(), nothing, nothing)
-            bars.append(self.roll_bar(clearing, nothing, nothing))
-        return bars
+            yield self.roll_bar(clearing, nothing, nothing)
 
     def bar_times(self, round_index: int) -> list[str] | None:
-        """Return the ISO 8601 times of the round's bars (-1: the warm-up's), None for a synthetic source."""
+        """Return the ISO 8601 times of the first market's bars in a round (-1: the warm-up's); None without a tape."""
         if self._tape is None:
             return None
+        start = int(self._first_bar[0])
         if round_index < 0:
-            return self._tape.times[: self._config.warmup_bars]
-        first = self._config.warmup_bars + round_index * self._ticks
+            return self._tape.times[start : start + self._config.warmup_bars]
+        first = start + self._config.warmup_bars + round_index * self._ticks
         return self._tape.times[first : first + self._ticks]
 
     def reserve(self) -> np.ndarray:
         """Return m [M], the log reservation price of the next opening auction, from bars up to now."""
         if self._tape is not None:
-            return np.full(self.markets, np.log(self._tape.open[self._bar]))
+            opening: np.ndarray = np.log(self._tape.open[self._first_bar + self._bar])
+            return opening
         drawn, state, bar = self._drawn(), self.state, self._bar
         if self._config.source == "gbm":
             path = drawn.noise[bar, 0]  # [M,K]
-            move = drawn.drift[bar]
+            # The drift is the price's: without the Ito term a driftless log price is a price that grows.
+            move = drawn.drift[bar] - 0.5 * self._config.volatility**2
         else:
             share = state.fundamentalists
             gap = state.value - state.log_close
@@ -168,7 +179,7 @@ class Market:
         if self._tape is None:
             return clearing
         # exp(ln open) may miss the recorded open by one ulp; a tape fills at the recorded price.
-        return clearing._replace(price=np.full(self.markets, self._tape.open[self._bar]))
+        return clearing._replace(price=self._tape.open[self._first_bar + self._bar])
 
     def roll_bar(self, clearing: Clearing, crossed_notional: np.ndarray, imbalance_notional: np.ndarray) -> Bars:
         """Play the rest of the bar, advance the state and return the closed bar.
@@ -201,7 +212,7 @@ class Market:
     def _roll_tape(self, tape: Tape) -> Bars:
         bar, state = self._bar, self.state
         columns = (tape.open, tape.high, tape.low, tape.close, tape.volume)
-        opened, high, low, close, volume = (np.full(self.markets, column[bar]) for column in columns)
+        opened, high, low, close, volume = (column[self._first_bar + bar] for column in columns)
         log_close = np.log(close)
         state.last_return = log_close - state.log_close
         state.log_close = log_close

@@ -8,9 +8,11 @@ a square-root one, for example, admits riskless round trips (Huberman & Stanzl 2
 none at a constant reservation price is shown in docs/decisions/0003-market.md.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+
+from arena.arrays import plain_if_one
 
 _TINY = 1e-300
 
@@ -32,25 +34,26 @@ def lambert_w0(z: np.ndarray) -> np.ndarray:
     """
     w = np.log1p(z)
     w = np.where(w > 3.0, w - 0.5 * np.log(np.maximum(w, 1.0)), w)
-    return -_halley(-w, np.zeros(len(z)), z, 4)
+    root: np.ndarray = -_halley(-w, 0.0, z, 4)
+    return root
 
 
-def _halley(x: np.ndarray, b: np.ndarray, s: np.ndarray, steps: int) -> np.ndarray:
+def _halley(x: Any, b: Any, s: Any, steps: int) -> Any:
     """Return [M] f64, the solution of b - s e^x = x from the start x, after a fixed number of steps.
 
     A fixed number, so that a market never depends on its neighbours. No in-place operators: on arrays of
     one element numpy takes three times as long for them.
     """
-    one, half = np.ones(len(b)), np.full(len(b), 0.5)
     for _ in range(steps):
         g = s * np.exp(x)
         f = b - g - x
-        slope = g + one
-        x = x + f / (slope + half * f * (g / slope))
+        slope = g + 1.0
+        x = x + f / (slope + 0.5 * f * (g / slope))
     return x
 
 
-def _offset(b: np.ndarray, s: np.ndarray) -> np.ndarray:
+@plain_if_one
+def _offset(b: Any, s: Any) -> Any:
     """Return [M] f64, x = b - W0(s e^b) to the last bits where |x| <= 1, and beyond 1 on the right side of it.
 
     Solved for x itself: e^b may overflow, and b - W0 cancels in a balanced auction. The start is Newton's
@@ -60,9 +63,7 @@ def _offset(b: np.ndarray, s: np.ndarray) -> np.ndarray:
     return _halley((b - s) / (1.0 + s), b, s, 3)
 
 
-def clear(
-    m: np.ndarray, depth: np.ndarray, collar: float, buy_cash: np.ndarray, sell_shares: np.ndarray
-) -> Clearing:
+def clear(m: np.ndarray, depth: np.ndarray, collar: float, buy_cash: np.ndarray, sell_shares: np.ndarray) -> Clearing:
     """Clear one auction in every market.
 
     m: [M] log reservation price. depth: [M] Lambda, cash units per unit of log price, inf for no impact.

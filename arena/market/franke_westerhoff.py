@@ -6,9 +6,11 @@ predisposition, misalignment), estimated on the daily S&P 500. See docs/decision
 where the constants were checked.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+
+from arena.arrays import plain_if_one
 
 MU: Final = 0.01  # price impact of the traders' net demand
 BETA: Final = 1.0  # intensity of choice
@@ -34,13 +36,15 @@ def resting_share() -> float:
     return share
 
 
-def next_share(share: np.ndarray, gap: np.ndarray) -> np.ndarray:
+@plain_if_one
+def next_share(share: Any, gap: Any) -> Any:
     """Return [M], the share of fundamentalists of the next bar; gap: [M] value - log price."""
     a = (ALPHA_P * BETA) * gap * gap + (2.0 * ALPHA_N * BETA) * share + BETA * (ALPHA_0 - ALPHA_N)
-    return np.asarray(1.0 / (1.0 + np.exp(-a)))
+    return 1.0 / (1.0 + np.exp(-a))
 
 
-def expected_move(share: np.ndarray, gap: np.ndarray, last_return: np.ndarray) -> np.ndarray:
+@plain_if_one
+def expected_move(share: Any, gap: Any, last_return: Any) -> Any:
     """Return [M], the log price move of the traders' expected demand over a whole bar."""
     chartist = (MU * CHI) * last_return
     return chartist + share * ((MU * PHI) * gap - chartist)

@@ -4,7 +4,9 @@ Each market and round has its own stream, so a market does not notice its neighb
 drawn again from the state that it started with.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,6 +15,19 @@ from arena.rng import stream
 
 _VOLUME_SPREAD = 0.35
 """Standard deviation of the log of the background volume."""
+
+
+class Path(NamedTuple):
+    """Which of all possible histories a market follows; markets on the same path get the same shocks."""
+
+    seed: int
+    number: int  # of the market among those of its seed
+    first_bar: int = 0  # tape only: the bar at which the warm-up begins
+
+
+def paths_of(seed: int, markets: int) -> list[Path]:
+    """Return the paths of an arena whose markets all differ: one seed, counted through."""
+    return [Path(seed, market) for market in range(markets)]
 
 
 @dataclass(slots=True)
@@ -27,11 +42,11 @@ class Shocks:
     jump: np.ndarray | None  # [T,M] f64 log jump at each opening; None when crises cannot happen
 
 
-def first_regime(config: MarketConfig, markets: int, seed: int) -> np.ndarray:
+def first_regime(config: MarketConfig, paths: Sequence[Path]) -> np.ndarray:
     """Return [M] i8: the sign of the drift of the first bar, either with probability one half."""
     if config.drift == 0.0:
-        return np.zeros(markets, dtype=np.int8)
-    signs = [1 if stream(seed, "market regime", market).random() < 0.5 else -1 for market in range(markets)]
+        return np.zeros(len(paths), dtype=np.int8)
+    signs = [1 if stream(path.seed, "market regime", path.number).random() < 0.5 else -1 for path in paths]
     return np.array(signs, dtype=np.int8)
 
 
@@ -39,7 +54,7 @@ def draw(
     config: MarketConfig,
     scales: np.ndarray,
     ticks: int,
-    seed: int,
+    paths: Sequence[Path],
     round_index: int,
     start: tuple[np.ndarray, np.ndarray],
 ) -> Shocks:
@@ -47,15 +62,16 @@ def draw(
 
     scales: [F] f64 standard deviation of a bar's log move per shock family, heavy-tailed with
     config.tail_df degrees of freedom when F > 1 (the gbm source has one Gaussian family).
-    start: regime [M] i8 and crisis [M] bool of the first bar.
+    paths: [M], drawn once each. start: regime [M] i8 and crisis [M] bool of the first bar.
     """
     regime, crisis = start
-    markets, families, k = len(regime), len(scales), config.sub_ticks
+    distinct = {path: order for order, path in enumerate(dict.fromkeys(paths))}
+    markets, families, k = len(distinct), len(scales), config.sub_ticks
     noise = np.empty((ticks, families, markets, k))
     volume = np.empty((ticks, markets))
     uniform = np.empty((ticks, 3, markets))
-    for market in range(markets):
-        rng = stream(seed, "market", market, round_index)
+    for path, market in distinct.items():
+        rng = stream(path.seed, "market", path.number, round_index)
         normal = rng.standard_normal((ticks, families, k))
         if families > 1:
             # One scale for a whole bar: a heavy tail that each sub-tick drew for itself would average out.
@@ -64,6 +80,9 @@ def draw(
         noise[:, :, market] = normal
         volume[:, market] = rng.standard_normal(ticks)
         uniform[:, :, market] = rng.random((ticks, 3))
+    if markets < len(paths):
+        twin = [distinct[path] for path in paths]
+        noise, volume, uniform = noise[:, :, twin], volume[:, twin], uniform[:, :, twin]
     noise *= (scales / np.sqrt(k))[:, None, None]
     regimes = _regimes(config, regime, uniform[:, 0])
     crises, onset = _crises(config, crisis, uniform[:, 1], uniform[:, 2])

@@ -7,9 +7,11 @@ All sums run along the last axis of one market, all else is elementwise: a marke
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from arena.arrays import plain_if_one
 from arena.market.bars import Bars
 from arena.senses.regime import filter_step, variance_ratio
 from arena.spec import CLIP, COLUMN_INDEX, N_MARKET
@@ -46,6 +48,18 @@ def _smoothing() -> np.ndarray:
 
 
 _WEIGHTS = _smoothing()
+
+
+@plain_if_one
+def _balance(gain: Any, loss: Any, close: Any) -> Any:
+    """Return [M] RSI/50 - 1 from the average gain and loss; 0 without any move."""
+    return (gain - loss) / np.maximum(gain + loss, 1e-12 * close)
+
+
+@plain_if_one
+def _location(high: Any, low: Any, close: Any) -> Any:
+    """Return [M] where in its range the bar closed, -1 to 1; 0 without a range."""
+    return (2.0 * close - high - low) / np.maximum(high - low, 1e-300)
 
 
 @dataclass(slots=True)
@@ -131,8 +145,9 @@ class MarketSenses:
         averages = self.state.averages
         step = np.empty_like(averages)
         step[: len(EMA_PERIODS)] = bars.close
-        np.maximum(bars.close - before, 0.0, out=step[_GAIN])
-        np.maximum(before - bars.close, 0.0, out=step[_LOSS])
+        rise = bars.close - before
+        np.maximum(rise, 0.0, out=step[_GAIN])
+        np.subtract(step[_GAIN], rise, out=step[_LOSS])
         np.subtract(np.maximum(bars.high, before), np.minimum(bars.low, before), out=step[_RANGE])
         np.multiply(change, change, out=step[_SQUARE])
         step -= averages
@@ -156,14 +171,13 @@ class MarketSenses:
         work = np.zeros((N_MARKET, len(sigma)))  # in the order of arena.spec.MARKET_COLUMNS
         work[:11] = gaps[:-1]
         work[11] = 2.0 * state.p_up - 1.0
-        gain, loss = averages[_GAIN], averages[_LOSS]
-        work[12] = (gain - loss) / np.maximum(gain + loss, 1e-12 * bars.close)
+        work[12] = _balance(averages[_GAIN], averages[_LOSS], bars.close)
         work[13] = averages[_RANGE] / (bars.close * sigma) - 1.0
         work[14] = self._volatility_ratio(closes, sigma)
         work[15] = variance_ratio(closes, 5, SIGMA_FLOOR)
         work[16] = gaps[-1]
         work[17] = (logs[1] - logs[2]) / sigma - 1.5
-        work[18] = (2.0 * bars.close - bars.high - bars.low) / np.maximum(bars.high - bars.low, 1e-300)
+        work[18] = _location(bars.high, bars.low, bars.close)
         work[19] = self._volume_ratio(newest, seen)
         np.maximum(work, -CLIP, out=work)
         np.minimum(work, CLIP, out=work)

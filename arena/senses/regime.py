@@ -3,7 +3,11 @@
 Both are pure functions of arrays; the caller keeps the state.
 """
 
+from typing import Any
+
 import numpy as np
+
+from arena.arrays import plain_if_one
 
 STAY = 0.99
 """Probability that the hidden drift keeps its sign from one bar to the next."""
@@ -12,7 +16,8 @@ DRIFT = 0.14
 """Size of the hidden drift in units of the standard deviation of a bar's return."""
 
 
-def filter_step(p_up: np.ndarray, z: np.ndarray) -> np.ndarray:
+@plain_if_one
+def filter_step(p_up: Any, z: Any) -> Any:
     """Return P(drift is up | returns up to z), given p_up = P(up | returns before z).
 
     p_up: [M] f64 in [0, 1]; z: [M] f64, the newest return in standard deviations -> [M] f64.
@@ -24,8 +29,7 @@ def filter_step(p_up: np.ndarray, z: np.ndarray) -> np.ndarray:
     rise, fall = z - DRIFT, z + DRIFT
     ratio = (fall * fall + 2.0) / (rise * rise + 2.0)
     odds = ratio * ratio * np.sqrt(ratio) * prior  # f(z | up) / f(z | down) x P(up)
-    posterior: np.ndarray = odds / (odds + (1.0 - prior))
-    return posterior
+    return odds / (odds + (1.0 - prior))
 
 
 def variance_ratio(log_close: np.ndarray, q: int, floor: float) -> np.ndarray:

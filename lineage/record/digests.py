@@ -6,22 +6,29 @@ columns of floats are hashed as little-endian f64 with -0.0 written as 0.0 and o
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
 
 from arena.errors import InvariantError
 
-ColumnKind = Literal["i", "f", "t"]
-"""64-bit integer, double (NaN is NULL in the database), or text (None is NULL)."""
+ColumnKind = Literal["i", "f", "t", "o"]
+"""64-bit integer, double (NaN is NULL in the database), text (None is NULL), or optional double.
+
+An optional column came with a later schema: it may be left out, and enters a digest only when one of its rows holds
+a value, so that digests made before it existed stay true and a value slipped in afterwards shows.
+"""
 
 Columns = Mapping[str, ColumnKind]
 Table = dict[str, Any]
 """Column name -> [rows] i64 array, f64 array or list of strings, as `tidy` returns them."""
 
 _LARGEST = 2**63
-_DTYPES = {"i": np.dtype("<i8"), "f": np.dtype("<f8")}
+_SIMPLE = re.compile(r"[ !#-\[\]-~]*")  # printable ASCII that JSON does not escape
+_DTYPES = {"i": np.dtype("<i8"), "f": np.dtype("<f8"), "o": np.dtype("<f8")}
 
 
 def sha256_text(text: str) -> str:
@@ -55,7 +62,26 @@ def canonical(value: Mapping[str, Any], place: str = "payload") -> str:
 
     Raises InvariantError on floats, booleans, None, lists, other text and integers beyond 64 bits.
     """
-    return json.dumps(_plain(value, place), sort_keys=True, separators=(",", ":"))
+    parts = []
+    for key, label in _labels(tuple(value)):
+        item = value[key]
+        if type(item) is int and -_LARGEST <= item < _LARGEST:
+            parts.append(f"{label}{item}")
+        elif type(item) is str and _SIMPLE.fullmatch(item):
+            parts.append(f'{label}"{item}"')
+        else:
+            break
+    if len(parts) == len(value):
+        return f"{{{','.join(parts)}}}"
+    return json.dumps(_plain(value, place), sort_keys=True, separators=(",", ":"))  # nested, escaped, or refused
+
+
+@lru_cache(maxsize=1024)
+def _labels(keys: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return (key, its JSON text with the colon) in sorted order: payloads of a kind share it; () for odd keys."""
+    if all(isinstance(key, str) and _SIMPLE.fullmatch(key) for key in keys):
+        return tuple((key, f'"{key}":') for key in sorted(keys))
+    return ()
 
 
 def config_text(config: Mapping[str, Any]) -> str:
@@ -81,6 +107,8 @@ def tidy(spec: Columns, columns: Mapping[str, Any], place: str) -> Table:
     table: Table = {}
     rows = -1
     for name, kind in spec.items():
+        if name not in columns and kind == "o":
+            columns = {**columns, name: np.full(rows, np.nan)}
         if name not in columns:
             raise InvariantError(f"{place}: column {name!r} is missing")
         value = columns[name]
@@ -92,7 +120,7 @@ def tidy(spec: Columns, columns: Mapping[str, Any], place: str) -> Table:
                 raise InvariantError(f"{place}: column {name!r} has shape {list(array.shape)}, one axis is needed")
             if kind == "i" and not (np.issubdtype(array.dtype, np.integer) or array.dtype == np.bool_):
                 raise InvariantError(f"{place}: column {name!r} is {array.dtype}, integers are needed")
-            table[name] = _float_column(array) if kind == "f" else array.astype(_DTYPES["i"])
+            table[name] = _float_column(array) if kind in "fo" else array.astype(_DTYPES["i"])
         if rows not in (-1, len(table[name])):
             raise InvariantError(f"{place}: column {name!r} has {len(table[name])} rows, the others have {rows}")
         rows = len(table[name])
@@ -104,6 +132,8 @@ def table_digest(spec: Columns, table: Table) -> str:
     digest = hashlib.sha256()
     for name, kind in spec.items():
         column = table[name]
+        if kind == "o" and np.isnan(column).all():
+            continue
         digest.update(f"{name}|{kind}|{len(column)}|".encode())
         digest.update(json.dumps(column).encode() if kind == "t" else column.tobytes())
     return digest.hexdigest()
@@ -127,7 +157,8 @@ def table_from_rows(spec: Columns, rows: Sequence[Sequence[Any]]) -> Table:
     if not rows:
         return tidy(spec, {}, "rows")
     columns: dict[str, Any] = {}
-    for (name, kind), values in zip(spec.items(), zip(*rows, strict=True), strict=True):
+    present = list(spec.items())[: len(rows[0])]  # an older schema lacks the optional columns at the end
+    for (name, kind), values in zip(present, zip(*rows, strict=True), strict=True):
         columns[name] = list(values) if kind == "t" else np.array(values, dtype=_DTYPES[kind])
     return tidy(spec, columns, "rows")
 

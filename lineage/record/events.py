@@ -1,9 +1,11 @@
 """What happens to agents and to the run, as plain values; sealing them is the ledger's work."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
+
+from lineage.record.policy import Policy
 
 EventKind = Literal[
     "birth", "scar", "spawn", "graduation", "death", "censored", "alarm",  # of an agent
@@ -24,9 +26,8 @@ class Event:
     payload: Payload
 
 
-@dataclass(frozen=True, slots=True)
-class SealedEvent:
-    """An event with its place in the history and its hash."""
+class SealedEvent(NamedTuple):
+    """An event with its place in the history and its hash; in the order of the columns of table `event`."""
 
     event_id: int  # position in the whole log, from 0: also the Merkle leaf index
     round: int
@@ -75,3 +76,4 @@ class RoundRecord:
     agents: dict[str, np.ndarray]  # per-agent rows at the round's end: [N], "agent_id" among them
     state_sha256: str = ""  # fingerprint of the minds, at checkpoint rounds only
     extra: dict[str, int] = field(default_factory=dict)  # further integers of the round event
+    policies: list[Policy] = field(default_factory=list)  # to keep; the ledger fills in clan and run_id

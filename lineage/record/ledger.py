@@ -13,7 +13,7 @@ file can recompute every hash; only a checkpoint line kept elsewhere shows that.
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,10 @@ from arena.errors import InvariantError, StoreError
 from lineage.record.digests import Table, canonical, genome_sha256, table_digest, tidy
 from lineage.record.events import Birth, Event, Payload, RoundRecord, SealedEvent
 from lineage.record.family import ClanNames, Family, Kin
+from lineage.record.fossils import seal_policies
 from lineage.record.merkle import CompactRange
+from lineage.record.note import Checkpoint
+from lineage.record.policy import Policy
 from lineage.record.schema import AGENT_ROUND, BAR, MARKET_ROUND
 from lineage.record.sealed import AgentRow, SealedClose, SealedRound
 
@@ -33,14 +36,21 @@ ENDS = ("death", "censored")
 """Event kinds that close an agent's chain."""
 
 
+def event_text(
+    run: str, event_id: int, agent: int, seq: int, round_index: int, tick: int, kind: str, payload: str, prev: str
+) -> str:
+    """Return the canonical JSON of one event, the text of its leaf; `payload` is canonical JSON already."""
+    return (
+        f'{{"agent":{agent},"event_id":{event_id},"kind":"{kind}","payload":{payload},"prev":"{prev}",'
+        f'"round":{round_index},"run":"{run}","seq":{seq},"tick":{tick}}}'
+    )
+
+
 def event_hash(
     run: str, event_id: int, agent: int, seq: int, round_index: int, tick: int, kind: str, payload: str, prev: str
 ) -> str:
     """Return the RFC 9162 leaf hash (hex) of one event; `payload` is canonical JSON already."""
-    text = (
-        f'{{"agent":{agent},"event_id":{event_id},"kind":"{kind}","payload":{payload},"prev":"{prev}",'
-        f'"round":{round_index},"run":"{run}","seq":{seq},"tick":{tick}}}'
-    )
+    text = event_text(run, event_id, agent, seq, round_index, tick, kind, payload, prev)
     return hashlib.sha256(b"\x00" + text.encode()).hexdigest()
 
 
@@ -114,7 +124,11 @@ class Ledger:
 
     def checkpoint_line(self) -> str:
         """Return the line to keep elsewhere: it pins everything sealed so far."""
-        return f"lineage-arena/{self.run_id} {self.n_events} {self.root}"
+        return Checkpoint(self.run_id, self.n_events, self.root).line
+
+    def clan_of(self, agent_id: int) -> str:
+        """Return the name of the clan that an agent belongs to."""
+        return self._clans[self.family[agent_id].founder]
 
     def _append(self, event: Event, round_index: int) -> SealedEvent:
         agent = RUN if event.agent_id is None else event.agent_id
@@ -225,7 +239,8 @@ class Ledger:
         self.next_round, self._next_tick = record.round + 1, record.last_tick + 1
         genes = [(b.agent_id, name, float(b.genes[name])) for b in record.births for name in sorted(b.genes)]
         span = (record.round, int(record.first_tick), int(record.last_tick), first)
-        return SealedRound(*span, events, agents, genes, bars, markets, seats, root, self.head)
+        kept = seal_policies(record.policies, events, self.run_id, self.clan_of)
+        return SealedRound(*span, events, agents, genes, bars, markets, seats, root, self.head, kept)
 
     def _round_event(self, record: RoundRecord, root: str, bars: Table, markets: Table, seats: Table) -> Event:
         payload: Payload = {
@@ -244,9 +259,16 @@ class Ledger:
         return Event("round", None, record.last_tick, {**payload, **record.extra})
 
     def seal_closed(
-        self, tick: int, events: Iterable[Event] = (), extra: Mapping[str, int | str] | None = None
+        self,
+        tick: int,
+        events: Iterable[Event] = (),
+        extra: Mapping[str, int | str] | None = None,
+        policies: Sequence[Policy] = (),
     ) -> SealedClose:
-        """Seal the end of the run: `events` (the censored), then `closed`; nothing can follow."""
+        """Seal the end of the run: `events` (the censored), then `closed`; nothing can follow.
+
+        policies: those of the living, to keep.
+        """
         if self.closed or self.next_round == 0:
             raise InvariantError("a run is closed once, after its first round")
         last = self.next_round - 1
@@ -254,7 +276,7 @@ class Ledger:
         payload = {**(extra or {}), "rounds": self.next_round, "n_events": self._tree.size, "root": self.root}
         sealed.append(self._append(Event("closed", None, tick, payload), last))
         self.closed = True
-        return SealedClose(sealed, self.head, self.root)
+        return SealedClose(sealed, self.head, self.root, seal_policies(policies, sealed, self.run_id, self.clan_of))
 
     @classmethod
     def from_store(cls, connection: sqlite3.Connection, upto_round: int) -> "Ledger":

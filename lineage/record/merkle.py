@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
+_BYTES = 32
 
 
 def leaf_hash(data: bytes) -> bytes:
@@ -65,22 +66,83 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
-    """Return the audit path of leaf `index` (RFC 9162, section 2.1.3.1). Raises IndexError."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(f"leaf {index} is not among {len(leaves)} leaves")
-    path: list[bytes] = []
-    low, high = 0, len(leaves)
-    while high - low > 1:
-        middle = low + _split(high - low)
-        if index < middle:
-            path.append(root_of(leaves[middle:high]))
-            high = middle
-        else:
-            path.append(root_of(leaves[low:middle]))
-            low = middle
-    path.reverse()
-    return path
+class HashTree:
+    """All nodes over a fixed number of leaves: hashed once, any number of proofs; 64 bytes a leaf.
+
+    Level k holds the roots over leaves [i 2^k, (i+1) 2^k), cut off at the end; a node without a sibling moves up as
+    it is, which gives the tree of the RFC.
+    """
+
+    def __init__(self, leaves: Iterable[bytes]) -> None:
+        """Hash the tree over `leaves` (leaf hashes, 32 bytes each)."""
+        level = bytearray().join(leaves)
+        self.size = len(level) // _BYTES
+        self._levels = [level]
+        while len(level) > _BYTES:
+            whole = len(level) - len(level) % (2 * _BYTES)
+            pairs = (level[at : at + 2 * _BYTES] for at in range(0, whole, 2 * _BYTES))
+            level = bytearray().join([hashlib.sha256(b"\x01" + pair).digest() for pair in pairs]) + level[whole:]
+            self._levels.append(level)
+
+    def _node(self, low: int, high: int) -> bytes:
+        """Return the root over leaves [low, high), a range that the tree halves into."""
+        height = (high - low - 1).bit_length()
+        at = (low >> height) * _BYTES
+        return bytes(self._levels[height][at : at + _BYTES])
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the root over the first `size` leaves, over all of them when None. Raises IndexError."""
+        if size is None or size == self.size:
+            return self._node(0, self.size) if self.size else EMPTY_ROOT
+        self._check_size(size)
+        node, end = b"", size
+        while end:
+            low = end & (end - 1)  # without its last bit: the smallest perfect subtree ends at `end`
+            peak = self._node(low, end)
+            node = node_hash(peak, node) if node else peak
+            end = low
+        return node or EMPTY_ROOT
+
+    def inclusion(self, index: int) -> list[bytes]:
+        """Return the audit path of leaf `index` (RFC 9162, section 2.1.3.1). Raises IndexError."""
+        if not 0 <= index < self.size:
+            raise IndexError(f"leaf {index} is not among {self.size} leaves")
+        path: list[bytes] = []
+        low, high = 0, self.size
+        while high - low > 1:
+            middle = low + _split(high - low)
+            if index < middle:
+                path.append(self._node(middle, high))
+                high = middle
+            else:
+                path.append(self._node(low, middle))
+                low = middle
+        path.reverse()
+        return path
+
+    def consistency(self, old_size: int) -> list[bytes]:
+        """Return the proof that the tree of the first `old_size` leaves is a prefix (section 2.1.4.1)."""
+        self._check_size(old_size)
+        proof: list[bytes] = []
+        if old_size in (0, self.size):
+            return proof
+        low, high, whole = 0, self.size, True
+        while old_size != high:
+            middle = low + _split(high - low)
+            if old_size <= middle:
+                proof.append(self._node(middle, high))
+                high = middle
+            else:
+                proof.append(self._node(low, middle))
+                low, whole = middle, False
+        if not whole:
+            proof.append(self._node(low, high))
+        proof.reverse()
+        return proof
+
+    def _check_size(self, size: int) -> None:
+        if not 0 <= size <= self.size:
+            raise IndexError(f"size {size} is not within {self.size} leaves")
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
@@ -104,28 +166,6 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
         inner >>= 1
         last >>= 1
     return node if last == 0 else None
-
-
-def consistency_proof(leaves: Sequence[bytes], old_size: int) -> list[bytes]:
-    """Return the proof that the tree of the first `old_size` leaves is a prefix (section 2.1.4.1)."""
-    if not 0 <= old_size <= len(leaves):
-        raise IndexError(f"size {old_size} is not within {len(leaves)} leaves")
-    proof: list[bytes] = []
-    if old_size in (0, len(leaves)):
-        return proof
-    low, high, whole = 0, len(leaves), True
-    while old_size != high:
-        middle = low + _split(high - low)
-        if old_size <= middle:
-            proof.append(root_of(leaves[middle:high]))
-            high = middle
-        else:
-            proof.append(root_of(leaves[low:middle]))
-            low, whole = middle, False
-    if not whole:
-        proof.append(root_of(leaves[low:high]))
-    proof.reverse()
-    return proof
 
 
 def is_consistent(old_size: int, old_root: bytes, size: int, root: bytes, proof: Sequence[bytes]) -> bool:

@@ -17,7 +17,7 @@ from arena.errors import ArenaError, EnvironmentFault, SchemaVersionError, Store
 from lineage.record.digests import Columns
 
 APPLICATION_ID: Final = 0x4C41524E  # "LARN"
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 
 BAR: Final[Columns] = {
     "market": "i", "tick": "i", "open": "f", "high": "f", "low": "f", "close": "f", "volume": "f", "vwap": "f",
@@ -38,12 +38,13 @@ AGENT_ROUND: Final[Columns] = {
     "shares": "f", "drawdown": "f", "damage": "i", "scars": "i", "closed_trades": "i", "won_trades": "i",
     "offspring": "i", "invalid_actions": "i", "reward": "f", "loss": "f", "td_error": "f", "grad_norm": "f",
     "q_mean": "f", "q_max": "f", "entropy": "f", "weight_change": "f", "replay_fill": "f", "updates": "i",
-    "epsilon": "f",
+    "epsilon": "f", "probe_gain": "o",
 }  # fmt: skip
 """Columns of table `agent_round` after `round`, in order."""
 
 TABLES: Final = (
     "run", "agent", "gene", "round", "event", "bar", "market_round", "agent_round", "checkpoint", "session",
+    "policy_blob", "policy",
 )  # fmt: skip
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -55,14 +56,14 @@ def migrations() -> list[tuple[int, str]]:
     return [(int(path.name[:4]), path.read_text(encoding="utf-8")) for path in sorted(_MIGRATIONS.glob("*.sql"))]
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring an empty or older database of ours to the newest schema; each step is one transaction.
+def migrate(connection: sqlite3.Connection, upto: int | None = None) -> None:
+    """Bring an empty or older database of ours to schema `upto`, else the newest; each step is one transaction.
 
     Each file begins, sets `user_version` and commits by itself; a failing one is rolled back.
     """
-    (current,) = connection.execute("PRAGMA user_version").fetchone()
+    current = version_of(connection)
     for version, script in migrations():
-        if version > current:
+        if version > current and (upto is None or version <= upto):
             try:
                 connection.executescript(script)
             except sqlite3.Error:
@@ -71,10 +72,10 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 @cache
-def expected_objects() -> dict[tuple[str, str], str]:
-    """Return {(type, name): SQL} of every table, index, view and trigger of the newest schema."""
+def expected_objects(version: int = SCHEMA_VERSION) -> dict[tuple[str, str], str]:
+    """Return {(type, name): SQL} of every table, index, view and trigger of a schema."""
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        migrate(connection)
+        migrate(connection, version)
         return schema_objects(connection)
 
 
@@ -90,7 +91,7 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
     Raises SchemaVersionError when it was written by a newer build, or has no schema at all.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = version_of(connection)
     if application != APPLICATION_ID:
         raise StoreError(f"{path}: application id {application:#x} is not a lineage-arena run; name another directory")
     if version > SCHEMA_VERSION:
@@ -99,6 +100,12 @@ def check_identity(connection: sqlite3.Connection, path: Path) -> int:
         )
     if version < 1:
         raise SchemaVersionError(f"{path}: schema {version} was never completed; start the run again elsewhere")
+    return version
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the schema version of an open database."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 

@@ -1,7 +1,7 @@
 """A round after sealing: the values that the store writes, already hashed, sorted and typed."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Any
 
@@ -38,6 +38,18 @@ agent_values: Callable[[AgentRow], tuple[Any, ...]] = attrgetter(*(column.name f
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyRow:
+    """One row of table `policy`, and of `policy_blob`."""
+
+    agent_id: int
+    reason: str
+    round: int
+    blob_sha256: str
+    weights_sha256: str
+    blob: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class SealedRound:
     """One round, hashed: exactly what the store writes."""
 
@@ -53,6 +65,7 @@ class SealedRound:
     seats: Table  # rows of agent_round
     root: str  # hex, over all events before the `round` event
     head: str  # hex, hash of the `round` event
+    policies: list[PolicyRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,3 +75,4 @@ class SealedClose:
     events: list[SealedEvent]
     head: str
     root: str  # hex, over all events, `closed` included
+    policies: list[PolicyRow] = field(default_factory=list)

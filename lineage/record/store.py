@@ -10,14 +10,25 @@ from pathlib import Path
 from arena.errors import ConfigError, EnvironmentFault, StoreError
 from lineage.record.checkpoint import CheckpointFile
 from lineage.record.digests import canonical, rows_of, sha256_text
-from lineage.record.events import SealedEvent
 from lineage.record.genesis import RunRow
 from lineage.record.provenance import Session
-from lineage.record.schema import check_file, check_identity, connect_reader, migrate, named_error, store_errors
-from lineage.record.sealed import SealedClose, SealedRound, agent_values
+from lineage.record.schema import (
+    SCHEMA_VERSION,
+    check_file,
+    check_identity,
+    connect_reader,
+    migrate,
+    named_error,
+    store_errors,
+    version_of,
+)
+from lineage.record.sealed import PolicyRow, SealedClose, SealedRound, agent_values
 
 FILE_NAME = "run.sqlite"
 """Name of the database inside a run's directory."""
+
+LOG_BYTES = 16 * 2**20
+"""Size from which the write-ahead log is folded into the file."""
 
 _RUN = "INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)"
 _AGENT = "INSERT INTO agent VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -27,8 +38,11 @@ _EVENT = "INSERT INTO event VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _BAR = "INSERT INTO bar VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _MARKET = "INSERT INTO market_round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 _SEAT = (
-    "INSERT INTO agent_round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO agent_round VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+    " ?)"
 )
+_BLOB = "INSERT INTO policy_blob VALUES (?, ?)"
+_POLICY = "INSERT INTO policy VALUES (?, ?, ?, ?, ?)"
 _CHECKPOINT = "INSERT INTO checkpoint VALUES (?, ?, ?, ?, ?)"
 _SESSION = "INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -39,10 +53,6 @@ def checkpoint_hash(round_index: int, file: str, sha256: str, head: str, before:
     return sha256_text(canonical(row, "checkpoint"))
 
 
-def _event_rows(events: list[SealedEvent]) -> list[tuple[int | str | None, ...]]:
-    return [(e.event_id, e.round, e.agent_id, e.seq, e.tick, e.kind, e.payload, e.prev_hash, e.hash) for e in events]
-
-
 class Store:
     """An open history that one process appends to."""
 
@@ -50,6 +60,7 @@ class Store:
         """Take over an open connection; use `create` or `open_writer`."""
         self.path = path
         self.connection = connection
+        self._fold_at = LOG_BYTES
 
     @classmethod
     def create(cls, path: Path, run: RunRow, session: Session | None = None) -> "Store":
@@ -103,8 +114,10 @@ class Store:
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[None]:
-        """All or nothing; SQLite's errors come out as ours."""
+        """All or nothing; SQLite's errors come out as ours. The first write brings an older file to this schema."""
         try:
+            if version_of(self.connection) < SCHEMA_VERSION:
+                migrate(self.connection)
             self.connection.execute("BEGIN IMMEDIATE")
             yield
             self.connection.execute("COMMIT")
@@ -124,17 +137,42 @@ class Store:
             self.connection.execute(_ROUND, (*span, sealed.root, sealed.head))
             run(_AGENT, [agent_values(row) for row in sealed.agents])
             run(_GENE, sealed.genes)
-            run(_EVENT, _event_rows(sealed.events))
+            run(_EVENT, sealed.events)
             run(_BAR, rows_of(sealed.bars))
             run(_MARKET, [(sealed.round, *row) for row in rows_of(sealed.markets)])
             run(_SEAT, [(sealed.round, *row) for row in rows_of(sealed.seats)])
+            self._insert_policies(sealed.policies)
             if checkpoint is not None:
                 self._insert_checkpoint(checkpoint)
+        self._fold_log()
+
+    def _fold_log(self) -> None:
+        """Fold a long write-ahead log into the file.
+
+        SQLite does so by itself only when nobody reads, and of eight that poll one always does: a log grew by 4 MB a
+        second. Here the writer waits a moment for those who are reading; new ones do not hold it up.
+        """
+        log = self.path.with_name(f"{self.path.name}-wal")
+        size = log.stat().st_size if log.exists() else 0
+        if size < self._fold_at:
+            return
+        with contextlib.suppress(sqlite3.OperationalError):  # the round is safe; a full disk will be met soon enough
+            self.connection.execute("PRAGMA busy_timeout = 1000")
+            (busy, _, _) = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            self._fold_at = 2 * size if busy else LOG_BYTES  # a reader that will not end must not slow us down
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.connection.execute("PRAGMA busy_timeout = 10000")
+
+    def _insert_policies(self, policies: list[PolicyRow]) -> None:
+        self.connection.executemany(_BLOB, [(row.blob_sha256, row.blob) for row in policies])
+        rows = [(row.agent_id, row.reason, row.round, row.blob_sha256, row.weights_sha256) for row in policies]
+        self.connection.executemany(_POLICY, rows)
 
     def commit_closed(self, sealed: SealedClose) -> None:
         """Write the end of the run."""
         with self._transaction("close the run"):
-            self.connection.executemany(_EVENT, _event_rows(sealed.events))
+            self.connection.executemany(_EVENT, sealed.events)
+            self._insert_policies(sealed.policies)
 
     def record_checkpoint(self, checkpoint: CheckpointFile) -> None:
         """Note a checkpoint of a round that is already written; the same one twice is no error.
@@ -239,6 +277,7 @@ def _connect(path: Path) -> sqlite3.Connection:
     """Open for writing; close again on any refusal.
 
     A new file gets the newest schema, and no write-ahead log yet: that lies beside it and could not be renamed along.
+    An older file keeps its schema until the first write: a run that cannot go on here can still go on where it began.
     """
     fresh = not path.exists()
     with store_errors(path, "open for writing"):
@@ -247,13 +286,16 @@ def _connect(path: Path) -> sqlite3.Connection:
         except sqlite3.OperationalError as error:
             raise EnvironmentFault(f"{path}: {error}; check the directory and its permissions") from error
         try:
-            if not fresh:
+            if fresh:
+                migrate(connection)
+            else:
                 check_identity(connection, path)
                 connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA journal_size_limit = 16777216")  # what the log shrinks to when it is reused
             connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA cache_size = -65536")  # KiB at most: keys of a long history stay at hand
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA trusted_schema = OFF")
-            migrate(connection)
         except BaseException:
             connection.close()
             raise

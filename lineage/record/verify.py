@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from arena.errors import ConfigError, StoreError
 from lineage.record.findings import Findings
+from lineage.record.note import Checkpoint, parse_checkpoint
 from lineage.record.schema import connect_reader
 from lineage.record.store import FILE_NAME
 from lineage.record.verify_accounts import check_accounts
@@ -29,7 +30,6 @@ from lineage.record.verify_structure import check_structure
 Replayer = Callable[[Path], list[str]]
 """Plays a run's directory again from its seed; returns what came out differently, a line each."""
 
-_LINE = re.compile(r"lineage-arena/([0-9a-f]{16}) ([0-9]{1,18}) ([0-9a-f]{64})")
 _HEAD = re.compile(r"[0-9a-f]{64}")
 
 
@@ -61,7 +61,7 @@ class VerifyReport:
     @property
     def checkpoint_line(self) -> str:
         """The line to keep elsewhere; it pins everything recorded so far."""
-        return f"lineage-arena/{self.run_id} {self.n_events} {self.root}"
+        return Checkpoint(self.run_id, self.n_events, self.root).line
 
     def as_dict(self) -> dict[str, object]:
         """Return the report as plain values."""
@@ -86,17 +86,6 @@ class VerifyReport:
         self.findings += [f"{out.level}: {text}" for text in out.texts]
 
 
-def parse_checkpoint_line(line: str) -> tuple[str, int, str]:
-    """Return (run_id, number of events, root hex) of a checkpoint line. Raises ConfigError."""
-    match = _LINE.fullmatch(line.strip())
-    if match is None:
-        raise ConfigError(
-            f"checkpoint: {line.strip()[:100]!r} is not of the form 'lineage-arena/RUN EVENTS ROOT'; "
-            "copy the whole line that the run printed"
-        )
-    return match[1], int(match[2]), match[3]
-
-
 def verify(
     directory: Path,
     *,
@@ -107,10 +96,10 @@ def verify(
 ) -> VerifyReport:
     """Check the history in a run's directory and report on each level.
 
-    checkpoint: a line kept from this run; head: 64 hex digits kept from it. Raises ConfigError when
+    checkpoint: kept from this run, as a line or in the C2SP form (record/note.py); head: 64 hex digits kept from it. Raises ConfigError when
     one of them is malformed, StoreError when there is no run at all; anything else is a finding.
     """
-    wanted = None if checkpoint is None else parse_checkpoint_line(checkpoint)
+    wanted = None if checkpoint is None else parse_checkpoint(checkpoint)
     if head is not None and not _HEAD.fullmatch(head.strip()):
         raise ConfigError(f"head: {head.strip()[:80]!r} is not 64 hex digits; copy what the run printed")
     path = directory / FILE_NAME
@@ -139,7 +128,7 @@ def _verify_database(
     directory: Path,
     report: VerifyReport,
     structure: Findings,
-    wanted: tuple[str, int, str] | None,
+    wanted: Checkpoint | None,
     head: str | None,
 ) -> None:
     """Run the first three levels on one snapshot, so that a run in progress can be verified."""
@@ -150,7 +139,7 @@ def _verify_database(
     hashes = Findings("cryptographic")
     with hashes.reading("table run"):
         report.run_id = str(connection.execute("SELECT run_id FROM run").fetchone()[0])
-    chain, detail = check_chain(connection, directory, hashes, None if wanted is None else wanted[1])
+    chain, detail = check_chain(connection, directory, hashes, None if wanted is None else wanted.size)
     report.n_events, report.head, report.root = chain.n_events, chain.head, chain.root
     detail += _check_kept(chain, report.run_id, wanted, head, hashes)
     report.conclude(hashes, detail)
@@ -158,7 +147,7 @@ def _verify_database(
     report.conclude(books, check_accounts(connection, books))
 
 
-def _check_kept(chain: Chain, run_id: str, wanted: tuple[str, int, str] | None, head: str | None, out: Findings) -> str:
+def _check_kept(chain: Chain, run_id: str, wanted: Checkpoint | None, head: str | None, out: Findings) -> str:
     """Compare with what was kept elsewhere; return what to add to the detail."""
     detail = ""
     if wanted is not None:

@@ -11,11 +11,12 @@ from lineage.record.checkpoint import file_sha256
 from lineage.record.digests import Columns, genome_sha256, table_digest, table_from_rows
 from lineage.record.family import ClanNames, Family
 from lineage.record.findings import Findings
+from lineage.record.fossils import check_policies
 from lineage.record.genesis import RunRow, genesis_of
 from lineage.record.ledger import ENDS, RUN, event_hash
 from lineage.record.merkle import CompactRange
 from lineage.record.provenance import Session
-from lineage.record.schema import AGENT_ROUND, BAR, MARKET_ROUND
+from lineage.record.schema import AGENT_ROUND, BAR, MARKET_ROUND, version_of
 from lineage.record.sealed import AgentRow, agent_values
 from lineage.record.store import checkpoint_hash
 
@@ -61,6 +62,8 @@ def check_chain(
         _check_checkpoints(connection, directory, chain, out)
     with out.reading("table session"):
         _check_sessions(connection, out)
+    with out.reading("table policy"):
+        check_policies(connection, run, version_of(connection), out)
     return chain, f"{chain.n_events} hashes, {len(chain.rounds)} roots"
 
 
@@ -181,7 +184,9 @@ class _Walk:
 
 def _typed_digest(spec: Columns, rows: list[tuple[Any, ...]]) -> str:
     """Digest of rows read back. Raises TypeError when a column holds another type than it should."""
-    kinds: dict[str, set[type]] = {"i": {int}, "f": {float, type(None)}, "t": {str, type(None)}}
+    kinds: dict[str, set[type]] = {
+        "i": {int}, "f": {float, type(None)}, "t": {str, type(None)}, "o": {float, type(None)},
+    }  # fmt: skip
     for (name, kind), values in zip(spec.items(), zip(*rows, strict=True), strict=False):
         if found := set(map(type, values)) - kinds[kind]:
             raise TypeError(f"column {name} holds {found.pop().__name__}")

@@ -7,7 +7,7 @@ from typing import Any, get_args
 from lineage.record.events import EventKind
 from lineage.record.findings import Findings
 from lineage.record.ledger import ENDS, RUN
-from lineage.record.schema import expected_objects, schema_objects
+from lineage.record.schema import expected_objects, schema_objects, version_of
 
 _KINDS = frozenset(get_args(EventKind))
 _OF_RUN = frozenset(("immigration", "round", "closed"))
@@ -37,7 +37,7 @@ def _check_file(connection: sqlite3.Connection, out: Findings) -> None:
 
 
 def _check_schema(connection: sqlite3.Connection, out: Findings) -> None:
-    found, expected = schema_objects(connection), expected_objects()
+    found, expected = schema_objects(connection), expected_objects(version_of(connection))
     for (kind, name), sql in expected.items():
         if (kind, name) not in found:
             out.add(f"schema: {kind} {name} is missing")
