@@ -100,6 +100,16 @@ def check_torch() -> Check:
     return Check("torch", "ok", detail)
 
 
+def check_learner() -> Check:
+    """Whether the fused kernel can be compiled here; without it runs are slower, not worse."""
+    try:
+        from agents.fused import resolve
+    except (ImportError, OSError) as problem:
+        return Check("learner", "fail", f"cannot be imported: {problem}; see torch")
+    learner, reason = resolve("auto")
+    return Check("learner", "ok" if learner == "fused" else "warn", f"{learner}: {reason}")
+
+
 def check_disk() -> Check:
     """Runs are written under the current directory unless --out says otherwise."""
     here = Path.cwd()
@@ -129,8 +139,8 @@ def check_scenarios() -> Check:
 
 
 CHECKS: tuple[Callable[[], Check], ...] = (
-    check_python, check_packages, check_dependencies, check_extras, check_sqlite, check_torch, check_disk,
-    check_scenarios,
+    check_python, check_packages, check_dependencies, check_extras, check_sqlite, check_torch, check_learner,
+    check_disk, check_scenarios,
 )  # fmt: skip
 
 

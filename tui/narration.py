@@ -1,4 +1,4 @@
-"""What a run tells while it goes: nothing, plain lines, a progress bar, or the live view."""
+"""What a run tells while it goes: nothing, plain lines, or a progress bar."""
 
 import sys
 from contextlib import AbstractContextManager
@@ -17,16 +17,12 @@ class Narrator(Protocol):
         """Take note of one finished round."""
 
 
-def choose(engine: "Engine", *, live: bool, quiet: bool) -> AbstractContextManager[Narrator]:
-    """Return the narrator for this terminal: pictures only where stderr is a terminal."""
+def choose(engine: "Engine", *, quiet: bool) -> AbstractContextManager[Narrator]:
+    """Return the narrator for this terminal: a bar only where stderr is one."""
     if quiet:
         return Silence()
     if not sys.stderr.isatty():
         return Lines()
-    if live:
-        from tui.live import LiveView
-
-        return LiveView(engine)
     return Bar(engine)
 
 

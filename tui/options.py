@@ -23,6 +23,12 @@ DEVICE = click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), envvar="LINEAGE_ARENA_DEVICE",
     help="Where the networks live; cpu is the default.",
 )  # fmt: skip
+LEARNER = click.option(
+    "--learner", type=click.Choice(["auto", "fused", "fast", "reference"]), envvar="LINEAGE_ARENA_LEARNER",
+    help="What does the updates; auto is the fused kernel where a C compiler is found, else fast. It is recorded.",
+)  # fmt: skip
+
+CONTROL = click.option("--control", is_flag=True, hidden=True, help="Commands on stdin, reports on stdout.")
 
 
 def settings_options(command: F) -> F:

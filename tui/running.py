@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,13 @@ from arena.errors import ConfigError, DataError, EnvironmentFault
 from arena.market.tape import Tape, read_tape
 from lineage import settings
 from lineage.config import RunConfig
+from lineage.control import Control
 from lineage.settings_text import shown
 from tui import narration
 from tui.diagnostics import PROGRAM, ExitCode, emit, say
 
 if TYPE_CHECKING:
+    from agents.fused import LearnerName
     from lineage.engine import Engine
 
 
@@ -38,9 +41,11 @@ class RunRequest:
     skip_bad: bool = False
     threads: int | None = None
     device: str | None = None
+    learner: "LearnerName | None" = None
     as_json: bool = False
     live: bool = False
     quiet: bool = False
+    control: bool = False  # commands on stdin, reports on stdout: lineage/control.py
 
 
 def start_run(request: RunRequest) -> int:
@@ -50,31 +55,67 @@ def start_run(request: RunRequest) -> int:
     check_memory(loaded.config)
     check_device(request.device)
     directory = request.out if request.out is not None else default_directory(loaded.config.scenario, request.seed)
+    if request.live and (watched := _watch(arguments_of(request, directory), directory)) is not None:
+        return watched
+    from agents.fused import resolve
     from lineage import engine
 
+    device = request.device or "cpu"
+    learner, reason = resolve(request.learner or "auto", device)
     with engine.start(
         directory, loaded.config, request.seed,
-        threads=request.threads or 1, device=request.device or "cpu", tape=request.tape,
+        threads=request.threads or 1, device=device, tape=request.tape, learner=learner,
     ) as started:  # fmt: skip
         if not request.quiet:
             if tape is not None and tape.skipped:
                 say(f"tape {tape.name}: {tape.skipped} bad rows dropped")
+            if learner == "fast" and request.learner != "fast":
+                say(f"learner fast: {reason}")
             say(f"run directory: {directory}")
-        return drive(started, directory, as_json=request.as_json, live=request.live, quiet=request.quiet)
+        return drive(started, directory, as_json=request.as_json, quiet=request.quiet, control=request.control)
+
+
+def arguments_of(request: RunRequest, directory: Path) -> list[str]:
+    """Return the command line of `run` that asks for the same, into a directory."""
+    words: list[str] = ["run", *filter(None, [request.scenario])]
+    options = {
+        "--config": request.file, "--rounds": request.rounds, "--seed": request.seed, "--out": directory,
+        "--market": request.market, "--tape": request.tape, "--threads": request.threads, "--device": request.device,
+        "--learner": request.learner,
+    }  # fmt: skip
+    for name, value in options.items():
+        words += [] if value is None else [name, str(value)]
+    for assignment in request.assignments:
+        words += ["--set", assignment]
+    return [*words, "--skip-bad"] if request.skip_bad else words
+
+
+def _watch(arguments: list[str], directory: Path) -> int | None:
+    """Play in a process of its own and watch it; None, after saying why, where no app can be drawn."""
+    from tui.watching import no_terminal, play
+
+    if reason := no_terminal():
+        say(f"--live: {reason}; running with plain lines instead")
+        return None
+    return play(arguments, directory)
 
 
 def resume_run(
-    directory: Path, threads: int | None, device: str | None, as_json: bool, live: bool, quiet: bool
+    directory: Path, threads: int | None, device: str | None, as_json: bool, live: bool, quiet: bool, control: bool
 ) -> int:
     """Continue a run where its record ends."""
     _check_modes(live, as_json, quiet)
     check_device(device)
+    if live:
+        options = [*(["--threads", str(threads)] if threads else []), *(["--device", device] if device else [])]
+        if (watched := _watch(["resume", str(directory), *options], directory)) is not None:
+            return watched
     from lineage import engine
 
     with engine.resume(directory, threads=threads, device=device) as resumed:
         if not quiet:
             say(f"resuming {directory} after round {resumed.rounds_done} of {resumed.rounds_total}")
-        return drive(resumed, directory, as_json=as_json, live=live, quiet=quiet)
+        return drive(resumed, directory, as_json=as_json, quiet=quiet, control=control)
 
 
 def _check_modes(live: bool, as_json: bool, quiet: bool) -> None:
@@ -201,12 +242,18 @@ class Stop:
                 signal.signal(number, handler)
 
 
-def drive(engine: "Engine", directory: Path, *, as_json: bool, live: bool, quiet: bool) -> int:
+def drive(engine: "Engine", directory: Path, *, as_json: bool, quiet: bool, control: bool) -> int:
     """Run an engine to its end or to a stop, print the summary, return the exit code."""
     stop = Stop()
+    gate = Control(sys.stdin.fileno(), sys.stdout.fileno()) if control else None
+
+    def should_stop() -> bool:
+        return gate.gate(engine, lambda: stop.asked) if gate else stop.asked
+
+    quiet = quiet or control
     try:
-        with stop.listening(), narration.choose(engine, live=live, quiet=quiet) as narrator:
-            summary = engine.run(on_round=narrator.on_round, should_stop=lambda: stop.asked)
+        with stop.listening(), narration.choose(engine, quiet=quiet) as narrator:
+            summary = engine.run(on_round=narrator.on_round, should_stop=should_stop)
     except KeyboardInterrupt:
         say(f"aborted; finished rounds are recorded; continue with: {PROGRAM} resume {directory}")
         return ExitCode.INTERRUPTED
@@ -236,7 +283,7 @@ def describe(summary: dict[str, Any]) -> str:
         "deaths": counts("deaths_by_cause"),
         "scars": f"{summary['scars']}: {counts('scars_by_kind')}" if summary["scars"] else "none",
         "speed": f"{summary['seconds']:.1f} s, {summary['agent_steps_per_s']:,.0f} agent steps/s, "
-        f"{summary['updates_per_s']:,.0f} updates/s",
+        f"{summary['updates_per_s']:,.0f} updates/s ({summary['learner']} learner)",
         "head": summary["head"],
         "checkpoint": summary["checkpoint_line"],
         "": "keep this line elsewhere: `verify DIR --checkpoint LINE` compares the history with it",

@@ -4,7 +4,8 @@ import json
 import re
 from pathlib import Path
 
-from arena.errors import ConfigError
+from arena.errors import ConfigError, EnvironmentFault
+from lineage.record.note import given_checkpoint
 from lineage.record.store import FILE_NAME
 from lineage.record.verify import verify
 from lineage.settings_text import shown
@@ -15,14 +16,19 @@ def verify_run(directory: Path, *, replay: bool, checkpoint: str | None, head: s
     """Verify a run and print what each level found; 4 when anything does not hold."""
     if head is not None and not re.fullmatch(r"[0-9a-f]{64}", head):
         raise ConfigError(f"--head {shown(head)}: not 64 hex digits; copy the head that `run` printed")
-    if checkpoint is not None and not re.fullmatch(r"lineage-arena/[0-9a-f]{16} \d{1,18} [0-9a-f]{64}", checkpoint):
-        raise ConfigError(
-            f"--checkpoint {shown(checkpoint)}: not of the form 'lineage-arena/<run> <events> <root>'; "
-            "quote the whole line that `run` printed"
-        )
+    kept = None if checkpoint is None else given_checkpoint(checkpoint).line
     if not (directory / FILE_NAME).exists():
         raise ConfigError(f"{directory}: no run is recorded here (no {FILE_NAME}); give the directory of a run")
-    report = verify(directory, replay=replay, checkpoint=checkpoint, head=head, replayer=_play_again)
+    faults: list[EnvironmentFault] = []
+
+    def play_again(run: Path) -> list[str]:
+        try:
+            return _play_again(run)
+        except EnvironmentFault as fault:  # says nothing about the history: this machine cannot play it
+            faults.append(fault)
+            return [str(fault)]
+
+    report = verify(directory, replay=replay, checkpoint=kept, head=head, replayer=play_again)
     if as_json:
         emit(json.dumps(report.as_dict(), indent=2, default=str))
     else:
@@ -31,6 +37,8 @@ def verify_run(directory: Path, *, replay: bool, checkpoint: str | None, head: s
         emit(f"head {report.head}")
     if not report.ok:
         broken = ", ".join(name for name, ok, _ in report.levels if not ok)
+        if faults and broken == "causal":
+            raise faults[0]
         error(f"{directory}: the history does not verify ({broken}); do not trust it, keep the file for inspection")
         return ExitCode.STORE
     return ExitCode.OK
