@@ -5,10 +5,11 @@ After every tick, per market, to 1e-9 relative:
     cash of agents + trust + house_cash + fees + estate = cash_total + patron + transfers
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from arena.arrays import plain_if_one
 from arena.body.orders import Orders, real
 from arena.body.state import APPRENTICE, Accounts, Bodies, some, spread
 from arena.errors import InvariantError
@@ -185,20 +186,33 @@ def agent_totals(accounts: Accounts, bodies: Bodies) -> dict[str, np.ndarray]:
     return {"agents_cash": cash, "agents_shares": shares, "trust": trust}
 
 
+@plain_if_one
+def _breach(
+    cash: Any, shares: Any, trust: Any, house_cash: Any, house_shares: Any, fees: Any, estate: Any, cash_due: Any,
+    patron: Any, transfers: Any, shares_due: Any,
+) -> Any:  # fmt: skip
+    """Return [M] by how much a market's gap in cash or shares exceeds what rounding explains; NaN if not finite."""
+    cash_gap = cash + trust + house_cash + fees + estate - (cash_due + patron + transfers)
+    shares_gap = shares + house_shares - shares_due
+    cash_excess = abs(cash_gap) - TOLERANCE * (abs(cash_due) + cash + abs(house_cash))
+    return np.maximum(cash_excess, abs(shares_gap) - TOLERANCE * (shares_due + abs(house_shares)))
+
+
 def check_conservation(accounts: Accounts, bodies: Bodies) -> None:
     """Raise InvariantError, naming market and gap, if a cent or a share appeared or vanished."""
-    cash, shares, trust = _agent_sums(accounts, bodies)
-    have = cash + trust + accounts.house_cash + accounts.fees + accounts.estate
-    gap = np.array((
-        have - (accounts.cash_total + accounts.patron + accounts.transfers),
-        shares + accounts.house_shares - accounts.shares_total,
-    ))  # fmt: skip
-    scale = np.array((accounts.cash_total + cash + accounts.house_cash, accounts.shares_total + accounts.house_shares))
-    fine = np.abs(gap) <= TOLERANCE * np.abs(scale)  # [2,M], False where something is not finite
-    if np.count_nonzero(fine) < fine.size:
-        market = int(np.argmin(fine.all(axis=0)))
+    sums = cash, shares, trust = _agent_sums(accounts, bodies)
+    own = accounts
+    breach = _breach(
+        *sums, own.house_cash, own.house_shares, own.fees, own.estate, own.cash_total, own.patron, own.transfers,
+        own.shares_total,
+    )  # fmt: skip
+    if np.count_nonzero(breach <= 0.0) < len(breach):
+        market = int(np.argmin(breach <= 0.0))
+        have = cash + trust + own.house_cash + own.fees + own.estate
+        cash_gap = have - (own.cash_total + own.patron + own.transfers)
+        shares_gap = shares + own.house_shares - own.shares_total
         raise InvariantError(
-            f"market {market}: cash is off by {gap[0, market]:+.9f} and shares by {gap[1, market]:+.9f}; "
+            f"market {market}: cash is off by {cash_gap[market]:+.9f} and shares by {shares_gap[market]:+.9f}; "
             "money may only move between accounts"
         )
     ok, reason = bodies.check_valid() if some(bodies.cash < 0.0) else (True, "")

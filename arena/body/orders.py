@@ -11,6 +11,7 @@ from arena.config import BodyConfig, ScarConfig
 
 _FRACTION = np.array(spec.BUY_FRACTION)  # [A]
 _OPENINGS = slice(spec.BUY_SMALL, spec.BUY_LARGE + 1)
+_BUYS = _FRACTION[[spec.BUY_SMALL, spec.BUY_MEDIUM, spec.BUY_LARGE, spec.ADD_TO_POSITION], None]  # [4,1]
 _SOLD = np.zeros(spec.N_ACTIONS)  # [A] share of the position that an action sells
 _SOLD[spec.SELL_PARTIAL], _SOLD[spec.SELL_ALL] = 0.5, 1.0
 
@@ -57,11 +58,10 @@ def action_mask(
     held = bodies.shares > 0.0
     held &= alive
     open_ok = affordable > held
-    base = bodies.position_scale * bodies.equity
-    opens = base * _FRACTION[_OPENINGS, None] >= body.min_notional  # [3,P]
+    buys = (bodies.position_scale * bodies.equity) * _BUYS >= body.min_notional  # [4,P]
+    opens, more = buys[:-1], buys[-1]
     opens &= open_ok
     opens[-1] &= bodies.damage < scars.buy_large_limit
-    more = base * _FRACTION[spec.ADD_TO_POSITION] >= body.min_notional
     more &= held
     more &= affordable
     more &= bodies.damage < scars.add_limit

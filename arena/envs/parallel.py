@@ -22,7 +22,7 @@ from arena import spec
 from arena.body.reward import PARTS
 from arena.envs import auditing, render
 from arena.envs.episodes import Episodes
-from arena.envs.population import Newborn, Population, PopulationConfig, Step, population_config
+from arena.envs.population import Newborn, Population, PopulationConfig, Step, as_config
 from arena.errors import ActionError, ConfigError
 from arena.market.tape import Tape
 
@@ -72,7 +72,7 @@ class LineageArena(ParallelEnv):  # type: ignore[misc]  # pettingzoo ships no ty
             raise ConfigError(f"action_mask: {action_mask!r} is neither 'info' nor 'obs'")
         if render_mode not in (None, *RENDER_MODES):
             raise ConfigError(f"render_mode: {render_mode!r} is none of {', '.join(RENDER_MODES)}")
-        self.config = config if isinstance(config, PopulationConfig) else population_config(dict(config or {}))
+        self.config = as_config(config)
         self._max_cycles = max_cycles
         self.render_mode = render_mode
         self._mask_place = action_mask
@@ -138,8 +138,8 @@ class LineageArena(ParallelEnv):  # type: ignore[misc]  # pettingzoo ships no ty
             step = step._replace(born=[])  # whoever is born into the last tick never appears
         self._admit(step)
         observations, infos = self._look(step)
-        terminations = dict.fromkeys(self.agents, False)
-        truncations = dict.fromkeys(self.agents, over)
+        terminations = self._nobody.copy()
+        truncations = dict.fromkeys(self.agents, True) if over else self._nobody.copy()
         self._close_books(step, dead, rewards, terminations, truncations, infos)
         if self.render_mode == "human":
             self.render()
@@ -179,6 +179,7 @@ class LineageArena(ParallelEnv):  # type: ignore[misc]  # pettingzoo ships no ty
         """Make the lists of names and seats anew after a birth, a death or the end."""
         self.agents = list(self._seat_of)
         self._seats = np.fromiter(self._seat_of.values(), dtype=np.int64, count=len(self._seat_of))
+        self._nobody = dict.fromkeys(self.agents, False)
 
     def _look(self, step: Step | None = None) -> tuple[Observations, dict[str, dict[str, Any]]]:
         """Return observations and infos of `self.agents`, rows of one fresh array each; after a step with reward parts.

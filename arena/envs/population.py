@@ -5,7 +5,7 @@ asks minds for genes, a population asks `genes_of`.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -220,6 +220,11 @@ class Population:
     def trading(self) -> int:
         """Return how many trade real money now."""
         return int((self.arena.bodies.status == TRADING).sum())
+
+
+def as_config(given: PopulationConfig | Mapping[str, object] | None) -> PopulationConfig:
+    """Return what environments take as `config`: a configuration, its sections as plain values, or the default."""
+    return given if isinstance(given, PopulationConfig) else population_config(dict(given or {}))
 
 
 def population_config(sections: dict[str, object]) -> PopulationConfig:

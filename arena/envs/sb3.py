@@ -4,7 +4,7 @@ Every slot is bound to a living agent (arena.envs.vector). Stable-Baselines3 exp
 episode in the step that ends one: it gets the newborn's, and the dead agent's last look as `terminal_observation`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from gymnasium import spaces
 
 from arena import spec
 from arena.envs.episodes import Episodes
-from arena.envs.population import PopulationConfig
+from arena.envs.population import PopulationConfig, as_config
 from arena.envs.vector import NOBODY, Slots, checked_actions, slotted
 from arena.errors import ActionError, ConfigError, EnvironmentFault
 from arena.market.tape import Tape
@@ -31,7 +31,7 @@ class LineageVecEnv(VecEnv):
 
     def __init__(
         self,
-        config: PopulationConfig,
+        config: PopulationConfig | Mapping[str, object] | None = None,
         *,
         seed: int | None = None,
         max_cycles: int | None = None,
@@ -40,7 +40,8 @@ class LineageVecEnv(VecEnv):
         """Check everything; the first population is made by `reset`. A slot never waits: there is a spare seat each."""
         if max_cycles is not None and max_cycles < 1:
             raise ConfigError(f"max_cycles: {max_cycles} is below 1; an episode needs a tick")
-        self._config, self._per_market = slotted(config, None)
+        wanted = as_config(config)
+        self._config, self._per_market = slotted(wanted, None)
         self._max_cycles, self._tape = max_cycles, tape
         self._episodes = Episodes()
         self._wanted_seed = seed
@@ -48,7 +49,7 @@ class LineageVecEnv(VecEnv):
         self._actions: np.ndarray | None = None
         self.render_mode = None
         super().__init__(
-            self._per_market * config.arena.markets,
+            self._per_market * wanted.arena.markets,
             spaces.Box(-spec.CLIP, spec.CLIP, (spec.OBS_DIM,), np.float32),
             spaces.Discrete(spec.N_ACTIONS),
         )
@@ -110,7 +111,7 @@ class LineageVecEnv(VecEnv):
     def _look(self, slots: Slots) -> np.ndarray:
         if (slots.seat == NOBODY).any():
             raise ActionError("a slot waits without an agent: a position could not be sold for a whole round")
-        seen: np.ndarray = slots.population.observe()[0][slots.seat]
+        seen: np.ndarray = slots.population.observe()[0].take(slots.seat, axis=0)
         return seen
 
     def action_masks(self) -> np.ndarray:

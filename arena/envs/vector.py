@@ -6,6 +6,7 @@ is fit, else an immigrant. So nothing is padded and nothing is reset. Spare seat
 dead agent's position is still being sold.
 """
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from arena import spec
 from arena.body.reward import PARTS
 from arena.envs import auditing
 from arena.envs.episodes import Episodes
-from arena.envs.population import Newborn, Population, PopulationConfig, Step
+from arena.envs.population import Newborn, Population, PopulationConfig, Step, as_config
 from arena.errors import ActionError, ConfigError
 from arena.market.tape import Tape
 
@@ -87,7 +88,7 @@ class LineageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
 
     def __init__(
         self,
-        config: PopulationConfig,
+        config: PopulationConfig | Mapping[str, object] | None = None,
         *,
         max_cycles: int | None = None,
         spare_seats: int | None = None,
@@ -96,16 +97,17 @@ class LineageVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         """Check everything; the first population is made by `reset`."""
         if max_cycles is not None and max_cycles < 1:
             raise ConfigError(f"max_cycles: {max_cycles} is below 1; an episode needs a tick")
-        self.config, self._per_market = slotted(config, spare_seats)
+        wanted = as_config(config)
+        self.config, self._per_market = slotted(wanted, spare_seats)
         self._max_cycles = max_cycles
         self._tape = tape
         self._episodes = Episodes()
-        self.num_envs = self._per_market * config.arena.markets
+        self.num_envs = self._per_market * wanted.arena.markets
         self.single_observation_space = spaces.Box(-spec.CLIP, spec.CLIP, (spec.OBS_DIM,), np.float32)
         self.single_action_space = spaces.Discrete(spec.N_ACTIONS)
         self.observation_space = batch_space(self.single_observation_space, self.num_envs)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
-        self.reward_parts = PARTS[config.reward.preset]
+        self.reward_parts = PARTS[wanted.reward.preset]
         self.slots: Slots | None = None
 
     def reset(

@@ -7,9 +7,11 @@ random in a round; a tick is then a few array operations, whatever the number of
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from arena.arrays import plain_if_one
 from arena.config import BodyConfig, MarketConfig
 from arena.errors import ArenaError, ConfigError, DataError
 from arena.market import franke_westerhoff as fw
@@ -202,9 +204,10 @@ class Market:
         state.regime = drawn.regime[bar + 1]
         state.crisis = drawn.crisis[bar + 1]
         self._bar = bar + 1
-        activity = 1.0 + np.abs(state.last_return) / self._config.volatility
-        traded = (crossed_notional + np.abs(imbalance_notional)) / clearing.price
-        volume = traded + self._base_volume * drawn.volume[bar] * activity
+        pace = state.last_return / self._config.volatility
+        volume = _volume(
+            crossed_notional, imbalance_notional, clearing.price, self._base_volume * drawn.volume[bar], pace
+        )
         high, low = np.maximum.reduce(prices, axis=1), np.minimum.reduce(prices, axis=1)
         vwap = np.add.reduce(prices, axis=1) / prices.shape[1]
         return Bars(clearing.price, high, low, prices[:, -1].copy(), volume, vwap)
@@ -224,6 +227,12 @@ class Market:
         if self._shocks is None or self._bar >= len(self._shocks.drift):
             raise ArenaError("market: no bar is left in this round; call begin_round first")
         return self._shocks
+
+
+@plain_if_one
+def _volume(crossed: Any, imbalance: Any, price: Any, quiet: Any, pace: Any) -> Any:
+    """Return [M] shares of a bar: what agents traded, and the background's, more of it in a bar that moves."""
+    return (crossed + abs(imbalance)) / price + quiet * (1.0 + abs(pace))
 
 
 def _whole_rounds(tape: Tape, warmup_bars: int, ticks_per_round: int) -> int:

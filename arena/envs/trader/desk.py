@@ -1,0 +1,262 @@
+"""One bar of M traders, each alone in a market of its own: the same auction, orders and books as everywhere.
+
+What differs from `arena.core`: no living costs, scars or births; a risk manager; the seven-part reward. Nothing of bar
+t+1 exists when the action for it is chosen.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from arena import rng, spec
+from arena.body import accounting, lifecycle
+from arena.body.orders import Orders, action_mask, decide_orders, limits_of
+from arena.body.state import ESTATE, TRADING, Accounts, Bodies, some
+from arena.config import ScarConfig
+from arena.envs import rewards7
+from arena.envs.risk_manager import NO_STOP, RiskManager
+from arena.envs.trader import record as records
+from arena.envs.trader.columns import N_SIGNALS, PORTFOLIO, POSITION, Observation
+from arena.envs.trader.config import FIRST_FEATURES, TraderConfig, warmup_bars
+from arena.envs.trader.features import SPAN
+from arena.envs.trader.record import Record
+from arena.envs.trader.sight import LiveSight, Sight, TapeBook, TapeSight
+from arena.envs.trader.signals import SignalProvider, checked
+from arena.market.background import Market
+from arena.market.clearing import Clearing
+from arena.market.shocks import Path
+from arena.market.tape import Tape
+
+_UNHURT: Final = ScarConfig()
+_TAPE_LEAD: Final = 128
+"""Bars before an episode that the tape's market is told of; the senses have the whole past."""
+_BLOCK: Final = 256
+"""Bars that a synthetic market draws at once: fixed, so that the length of an episode decides nothing else."""
+
+
+class Recorded(NamedTuple):
+    """A tape and all that is seen of it."""
+
+    tape: Tape
+    book: TapeBook
+
+
+class Played(NamedTuple):
+    """What one bar brought."""
+
+    price: np.ndarray  # [M] f64 of the auction, cash units
+    orders: Orders
+    fills: accounting.Fills
+    parts: np.ndarray  # [7,M] f64, rewards7.COMPONENTS
+    reward: np.ndarray  # [M] f64
+    events: np.ndarray  # [M,E] bool, risk_manager.EVENTS
+    ruined: np.ndarray  # [M] bool, the episode is lost
+
+
+class Desk:
+    """M traders from the first bar to the last."""
+
+    def __init__(
+        self,
+        config: TraderConfig,
+        seeds: Sequence[int],
+        recorded: Recorded | None = None,
+        signals: SignalProvider | None = None,
+    ) -> None:
+        """Let the warm-up pass and give everybody an endowment; one seed a market."""
+        self.config, self.signals = config, signals
+        self.markets, self.seats = len(seeds), 1
+        self.bars_left, self._bar = config.max_steps, 0
+        self._taped = recorded is not None
+        self.probabilities = np.full((self.markets, N_SIGNALS), 0.5, dtype=np.float32)  # [M,3]
+        if signals is not None:
+            signals.reset(self.markets)
+        self.market, self.sight = self._open(seeds, recorded)
+        self.bodies, self.accounts = Bodies.allocate(self.markets), Accounts.allocate(self.markets)
+        self.record = Record.allocate(self.markets)
+        self.risk = RiskManager(config, self.markets, seeds[0])
+        self.mask = np.zeros((self.markets, spec.N_ACTIONS), dtype=bool)  # [M,A]
+        self.ratios = np.zeros((2, self.markets))  # Sharpe, Sortino
+        self._on_paper = np.zeros(self.markets, dtype=bool)  # nobody
+        self._weights = rewards7.weights_of(config)
+        accounting.open_accounts(self.accounts, 1, config.body.endowment, self.sight.close)
+        for market in range(self.markets):
+            self._seat(market)
+        accounting.seal_totals(self.accounts, self.bodies)
+        self.market.begin_round(0)
+        self._look()
+
+    def _open(self, seeds: Sequence[int], recorded: Recorded | None) -> tuple[Market, Sight]:
+        """Return the markets at the close before the first auction, and what is seen of them."""
+        config, warmup = self.config, warmup_bars(self.config)
+        endowment = config.body.endowment
+        if recorded is None:
+            live = msgspec.structs.replace(config.market, warmup_bars=warmup)
+            paths = [Path(seed, 0) for seed in seeds]
+            market = Market(live, self.markets, _BLOCK, seeds[0], endowment, paths=paths)
+            sight = LiveSight(self.markets, config, warmup)
+            mood = market.state.fundamentalists
+            for bar, bars in enumerate(market.warming_up()):
+                sight.update(bars, self._mood(mood))
+                if bar >= FIRST_FEATURES:
+                    self._predict(sight)
+                mood = market.state.fundamentalists
+            return market, sight
+        length = len(recorded.tape.times)
+        self.bars_left = min(config.max_steps, length - warmup)
+        last = length - self.bars_left
+        starts = [int(rng.stream(seed, "tape window").integers(warmup, last + 1)) for seed in seeds]
+        paths = [Path(seed, 0, start - _TAPE_LEAD) for seed, start in zip(seeds, starts, strict=True)]
+        taped = msgspec.structs.replace(config.market, source="tape", warmup_bars=_TAPE_LEAD)
+        market = Market(taped, self.markets, self.bars_left, seeds[0], endowment, recorded.tape, paths)
+        tape_sight = TapeSight(recorded.book, np.array(starts) - 1)
+        if self.signals is not None:
+            for lead in range(SPAN, 1, -1):
+                past = np.array(starts) - lead
+                self.signals.predict(recorded.book.raw[past], recorded.book.close[past])
+        self._predict(tape_sight)
+        return market, tape_sight
+
+    def _mood(self, share: np.ndarray) -> np.ndarray:
+        """Return [M] fundamentalists less chartists of the bar in which `share` were the fundamentalists."""
+        if self._taped or self.config.market.source != "franke_westerhoff":
+            return np.zeros(self.markets)
+        mood: np.ndarray = 2.0 * share - 1.0
+        return mood
+
+    def _predict(self, sight: Sight) -> None:
+        if self.signals is not None:
+            self.probabilities = checked(self.signals.predict(sight.raw.T, sight.close), self.markets)
+
+    def _seat(self, market: int) -> None:
+        """Seat a fresh trader with an endowment."""
+        stop = self.config.risk.stop_atr or NO_STOP
+        lifecycle.seat_newborn(
+            self.bodies, market, market, endowment=self.config.body.endowment, birthmark=0, apprentice_rounds=0,
+            birth_round=0, genes=lifecycle.BodyGenes(self.config.position_scale, stop, (0.0, 0.0, 0.0)),
+        )  # fmt: skip
+
+    def step(self, actions: np.ndarray) -> Played:
+        """Play one bar with actions [M] that were decided on the latest observation."""
+        config, bodies, accounts, sight = self.config, self.bodies, self.accounts, self.sight
+        equity_before, held_bars = bodies.equity.copy(), bodies.holding_ticks + 1.0
+        entry_before, drawdown_before = bodies.entry_price.copy(), bodies.drawdown.copy()
+        forced, limits = self.risk.forced(), self._limits
+        orders = decide_orders(bodies, actions, self.mask, limits, sight.close, forced, config.body)
+        bodies.invalid_actions += orders.illegal
+        orders, trimmed = self.risk.trimmed(orders, bodies, sight.close)
+        events = self.risk.events(actions, orders, trimmed, bodies)
+        mood = self.market.state.fundamentalists
+        reservation = self.market.reserve()
+        clearing = self.market.clear(reservation, *accounting.auction_totals(orders, self._on_paper, self.markets))
+        depth = self.market.depth
+        fills = accounting.settle(bodies, accounts, orders, self._on_paper, clearing, depth, limits.fee_rate)
+        bars = self.market.roll_bar(clearing, fills.crossed, fills.imbalance)
+        accounting.mark(bodies, bars.close)
+        accounting.check_conservation(accounts, bodies)
+        sight.update(bars, self._mood(mood))
+        self._predict(sight)
+        records.write(self.record, bodies, fills, equity_before, held_bars)
+        sharpe_before = self.ratios[0]
+        self.ratios = records.ratios(self.record, config.bars_per_year)
+        costs, trade_return = _trading(fills, clearing, reservation, entry_before)
+        parts = rewards7.components(
+            rewards7.Bar(
+                equity_before, bodies.equity, costs, trade_return, held_bars, self.ratios[0], sharpe_before,
+                bodies.drawdown - drawdown_before, bodies.shares * sight.close / np.maximum(bodies.equity, 1e-9),
+                sight.rms_20, self.record.idle,
+            ),
+            config,
+        )  # fmt: skip
+        self._go_on()
+        self._look()
+        ruined = bodies.equity < config.ruin_fraction * config.body.endowment
+        reward = np.add.reduce(parts * self._weights, axis=0)
+        return Played(clearing.price, orders, fills, parts, reward, events, ruined)
+
+    def _go_on(self) -> None:
+        """Count the bar, and let a synthetic market draw its next ones where a block ends."""
+        self.bars_left -= 1
+        self._bar += 1
+        if not self._taped and self._bar % _BLOCK == 0:
+            self.market.begin_round(self._bar // _BLOCK)
+
+    def _look(self) -> None:
+        """Decide what is legal now, and what the risk manager will do."""
+        sight, risk = self.sight, self.config.risk
+        returns = sight.returns(risk.var_bars) if risk.value_at_risk > 0.0 else _CALM
+        self.risk.look(self.bodies, sight.close, sight.atr, returns)
+        self._limits = limits_of(self.bodies, sight.close, self.config.body)
+        alive = self.bodies.status == TRADING
+        action_mask(self.bodies, alive, self._limits, self.config.body, _UNHURT, self.mask)
+        self.risk.restrict(self.mask)
+
+    def look_again(self, book: TapeBook) -> None:
+        """See another tape's rows from now on: what an audit puts in place of the future."""
+        if isinstance(self.sight, TapeSight):
+            self.sight.swap(book)
+
+    def bury(self, market: int) -> None:
+        """Let the ruined trader's position be sold in the next auction."""
+        self.bodies.status[market] = ESTATE
+
+    def replace(self, market: int) -> None:
+        """Seat a fresh trader where the estate was; the patron pays. What no auction took goes to the house for 0."""
+        bodies, accounts = self.bodies, self.accounts
+        accounts.house_shares[market] += bodies.shares[market]
+        bodies.shares[market] = 0.0
+        lifecycle.close_estates(bodies, accounts)
+        accounts.patron[market] += self.config.body.endowment
+        self._seat(market)
+        self.record.clear(market)
+        self.risk.clear(market)
+        self.ratios[:, market] = 0.0
+        self._look()
+
+    def observe(self) -> Observation:
+        """Return fresh arrays of the present, one row a market: {block: [M,...] f32}."""
+        blocks = self._blocks()
+        return {
+            "technical": self.sight.technical(),
+            "sl_probs": self.probabilities.copy(),
+            "position": blocks[:, : len(POSITION)],
+            "portfolio": blocks[:, len(POSITION) :],
+            "regime": self.sight.regime.copy(),
+        }
+
+    def _blocks(self) -> np.ndarray:
+        """Return [M,13] f32: position, then portfolio."""
+        bodies, record, endowment, close = self.bodies, self.record.table, self.config.body.endowment, self.sight.close
+        held = bodies.shares > 0.0
+        entry = np.where(held, bodies.entry_price, close)
+        trades = np.maximum(bodies.closed_trades, 1)
+        sharpe, sortino = np.tanh(self.ratios / 3.0)
+        blocks = np.array((
+            entry / close - 1.0, bodies.shares * close / np.maximum(bodies.equity, 1e-9), close / entry - 1.0,
+            (bodies.holding_ticks + 1.0) / 240.0 * held, held,
+            np.log(np.maximum(bodies.equity / endowment, 1e-3)), bodies.drawdown, sharpe, sortino,
+            record[records.REALISED] / endowment, np.log1p(bodies.closed_trades) / 7.0,
+            record[records.DURATIONS] / (240.0 * trades), bodies.won_trades / trades,
+        ))  # fmt: skip
+        within: np.ndarray = np.minimum(np.maximum(blocks.T, _LOW), _HIGH).astype(np.float32)
+        return within
+
+
+_CALM: Final = np.zeros(1)
+_LOW, _HIGH = np.array([(one.low, one.high) for one in (*POSITION, *PORTFOLIO)]).T
+
+
+def _trading(
+    fills: accounting.Fills, clearing: Clearing, reservation: np.ndarray, entry_before: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return [M] fees and what the fill cost against the reservation price, and [M] the net return of what was sold."""
+    turnover = fills.spent + fills.proceeds
+    if not some(turnover):
+        return turnover, turnover
+    gap = np.expm1(np.abs(clearing.log_price - reservation))
+    cost = entry_before * fills.sold
+    sold = cost > 0.0
+    made = np.where(sold, (fills.proceeds - fills.fee) / np.where(sold, cost, 1.0) - 1.0, 0.0)
+    return fills.fee + gap * turnover, made
