@@ -1,4 +1,8 @@
-"""Our environments' names in Gymnasium's registry. Light: Gymnasium itself calls this while it is being imported."""
+"""Our environment's name in Gymnasium's registry.
+
+Gymnasium 1.0 dropped the entry points by which a package was found without being imported; what is left is to import
+`arena.envs`, or to say `gymnasium.make("arena.envs:lineage/Trader-v0")`.
+"""
 
 from gymnasium.envs.registration import register as _enter
 from gymnasium.envs.registration import registry

@@ -51,9 +51,10 @@ class RiskManager:
     def look(self, bodies: Bodies, close: np.ndarray, atr: np.ndarray, returns: np.ndarray) -> None:
         """Decide, at the close of a bar, about the next auction; close, atr: [M]; returns: [M,n], the newest last."""
         limits, held = self._limits, bodies.shares > 0.0
-        self.stopped = stop_fires(bodies, close, atr)
         if limits.stop_loss > 0.0:
-            self.stopped |= held & (close <= (1.0 - limits.stop_loss) * bodies.entry_price)
+            self.stopped = held & (close <= (1.0 - limits.stop_loss) * bodies.entry_price)
+        if limits.stop_atr > 0.0:
+            self.stopped = stop_fires(bodies, close, atr) | (self.stopped & (limits.stop_loss > 0.0))
         if limits.max_drawdown > 0.0:
             self._drawdown(bodies, held)
         if limits.value_at_risk > 0.0:
@@ -67,8 +68,9 @@ class RiskManager:
         self.cooling -= self.cooling > 0
         np.maximum(self.peak, bodies.equity, out=self.peak)
         hit = (bodies.equity <= (1.0 - self._limits.max_drawdown) * self.peak) & (self.cooling == 0)
-        self.closing = hit & held
+        self.closing = hit
         if some(hit):
+            self.closing = hit & held
             self.cooling[hit] = self._limits.cooling_bars
             self.peak[hit] = bodies.equity[hit]
 

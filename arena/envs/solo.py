@@ -24,7 +24,7 @@ from arena.envs.trader.config import TraderConfig, trader_config, warmup_bars
 from arena.envs.trader.desk import Desk, Played, Recorded
 from arena.envs.trader.normalise import bound
 from arena.envs.trader.sight import TapeBook
-from arena.envs.trader.signals import SignalProvider
+from arena.envs.trader.signals import SignalProvider, provider_of
 from arena.errors import ActionError, ConfigError
 from arena.market.tape import Tape
 
@@ -60,7 +60,7 @@ class TraderEnv(gymnasium.Env[Observation, Any]):
         self.render_mode = render_mode
         self.observation_space = observation_space(bound(self.config.normalisation))
         self.action_space = action_space()
-        self._sentiment, self._signals = sentiment, signals
+        self._sentiment, self._signals = sentiment, provider_of(signals)
         self._recorded = recorded_of(self.config, tape, sentiment)
         self._episodes = Episodes()
         self._over = True
@@ -130,11 +130,7 @@ class TraderEnv(gymnasium.Env[Observation, Any]):
 
     def change_future(self, after: int) -> None:
         """Right after `reset`: let everything later than tick `after` be different (see arena.envs.auditing)."""
-        desk = self._opened()
-        auditing.change_future(desk.market, after)
-        tape = desk.market._tape
-        if tape is not None:
-            desk.look_again(TapeBook(tape, self.config, warmup_bars(self.config), self._sentiment))
+        self._opened().change_future(after, self._sentiment)
 
     def books(self) -> dict[str, tuple[float, float]]:
         """Return {account: (have, should)}."""
@@ -162,6 +158,8 @@ def recorded_of(config: TraderConfig, tape: Tape | None, sentiment: np.ndarray |
         if sentiment is not None:
             raise ConfigError("sentiment: belongs to the bars of a tape; give a tape, or no sentiment")
         return None
+    if not isinstance(tape, Tape):
+        raise ConfigError(f"tape: {tape!r} is no Tape; give arena.market.tape.read_tape(path)")
     return Recorded(tape, TapeBook(tape, config, warmup_bars(config), sentiment))
 
 

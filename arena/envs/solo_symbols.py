@@ -112,6 +112,12 @@ class SymbolsVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         found: np.ndarray = legal & (risk.refused(*_book(desks, self.config)) < 0)
         return found
 
+    def change_future(self, after: int) -> None:
+        """Right after `reset`: let everything later than tick `after` be different (see arena.envs.auditing)."""
+        self._opened()
+        for trader in self._traders:
+            trader.change_future(after)
+
     def books(self) -> dict[str, tuple[float, float]]:
         """Return {account: (have, should)} of every instrument."""
         return {

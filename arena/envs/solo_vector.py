@@ -20,7 +20,7 @@ from arena.envs.trader.columns import Observation, action_space, observation_spa
 from arena.envs.trader.config import TraderConfig, trader_config
 from arena.envs.trader.desk import Desk, Played
 from arena.envs.trader.normalise import bound
-from arena.envs.trader.signals import SignalProvider
+from arena.envs.trader.signals import SignalProvider, provider_of
 from arena.envs.vector import checked_actions
 from arena.errors import ActionError, ConfigError
 from arena.market.tape import Tape
@@ -60,7 +60,8 @@ class TraderVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self.single_action_space = action_space()
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
-        self._signals, self._recorded = signals, recorded_of(self.config, tape, sentiment)
+        self._sentiment = sentiment
+        self._signals, self._recorded = provider_of(signals), recorded_of(self.config, tape, sentiment)
         self._episodes = [Episodes() for _ in range(num_envs)]
         self.desk: Desk | None = None
 
@@ -109,6 +110,10 @@ class TraderVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         """Return [N,7] bool, what is legal now."""
         legal: np.ndarray = self._opened().mask.copy()
         return legal
+
+    def change_future(self, after: int) -> None:
+        """Right after `reset`: let everything later than tick `after` be different (see arena.envs.auditing)."""
+        self._opened().change_future(after, self._sentiment)
 
     def books(self) -> dict[str, tuple[float, float]]:
         """Return {account: (have, should)} of every market."""

@@ -109,6 +109,8 @@ def trader_config(given: "TraderConfig | Mapping[str, Any] | str | None") -> Tra
         return _sound(given)
     if isinstance(given, str) and given not in PRESETS:
         raise ConfigError(f"config: there is no preset {given!r}; take one of {', '.join(PRESETS)}")
+    if not isinstance(given, str | Mapping | None):
+        raise ConfigError(f"config: {given!r} is no configuration; give nested plain values, or the name of a preset")
     sections: dict[str, Any] = PRESETS[given] if isinstance(given, str) else dict(given or {})
     if isinstance(sections.get("body"), Mapping):
         sections = sections | {"body": {"max_weight": 0.12} | dict(sections["body"])}

@@ -4,6 +4,7 @@ What differs from `arena.core`: no living costs, scars or births; a risk manager
 t+1 exists when the action for it is chosen.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
@@ -15,8 +16,9 @@ from arena.body import accounting, lifecycle
 from arena.body.orders import Orders, action_mask, decide_orders, limits_of
 from arena.body.state import ESTATE, TRADING, Accounts, Bodies, some
 from arena.config import ScarConfig
-from arena.envs import rewards7
+from arena.envs import auditing, rewards7
 from arena.envs.risk_manager import NO_STOP, RiskManager
+from arena.envs.trader import one
 from arena.envs.trader import record as records
 from arena.envs.trader.columns import N_SIGNALS, PORTFOLIO, POSITION, Observation
 from arena.envs.trader.config import FIRST_FEATURES, TraderConfig, warmup_bars
@@ -25,7 +27,6 @@ from arena.envs.trader.record import Record
 from arena.envs.trader.sight import LiveSight, Sight, TapeBook, TapeSight
 from arena.envs.trader.signals import SignalProvider, checked
 from arena.market.background import Market
-from arena.market.clearing import Clearing
 from arena.market.shocks import Path
 from arena.market.tape import Tape
 
@@ -53,6 +54,15 @@ class Played(NamedTuple):
     reward: np.ndarray  # [M] f64
     events: np.ndarray  # [M,E] bool, risk_manager.EVENTS
     ruined: np.ndarray  # [M] bool, the episode is lost
+
+
+class _Before(NamedTuple):
+    """What a bar's reward is measured from, all [M] f64."""
+
+    equity: np.ndarray
+    held_bars: np.ndarray
+    entry_price: np.ndarray
+    drawdown: np.ndarray
 
 
 class Desk:
@@ -141,8 +151,9 @@ class Desk:
     def step(self, actions: np.ndarray) -> Played:
         """Play one bar with actions [M] that were decided on the latest observation."""
         config, bodies, accounts, sight = self.config, self.bodies, self.accounts, self.sight
-        equity_before, held_bars = bodies.equity.copy(), bodies.holding_ticks + 1.0
-        entry_before, drawdown_before = bodies.entry_price.copy(), bodies.drawdown.copy()
+        before = _Before(
+            bodies.equity.copy(), bodies.holding_ticks + 1.0, bodies.entry_price.copy(), bodies.drawdown.copy()
+        )
         forced, limits = self.risk.forced(), self._limits
         orders = decide_orders(bodies, actions, self.mask, limits, sight.close, forced, config.body)
         bodies.invalid_actions += orders.illegal
@@ -158,23 +169,46 @@ class Desk:
         accounting.check_conservation(accounts, bodies)
         sight.update(bars, self._mood(mood))
         self._predict(sight)
-        records.write(self.record, bodies, fills, equity_before, held_bars)
-        sharpe_before = self.ratios[0]
-        self.ratios = records.ratios(self.record, config.bars_per_year)
-        costs, trade_return = _trading(fills, clearing, reservation, entry_before)
-        parts = rewards7.components(
-            rewards7.Bar(
-                equity_before, bodies.equity, costs, trade_return, held_bars, self.ratios[0], sharpe_before,
-                bodies.drawdown - drawdown_before, bodies.shares * sight.close / np.maximum(bodies.equity, 1e-9),
-                sight.rms_20, self.record.idle,
-            ),
-            config,
-        )  # fmt: skip
+        score = self._score_one if self.markets == 1 else self._score
+        parts = score(before, fills, np.abs(clearing.log_price - reservation))
         self._go_on()
         self._look()
         ruined = bodies.equity < config.ruin_fraction * config.body.endowment
         reward = np.add.reduce(parts * self._weights, axis=0)
         return Played(clearing.price, orders, fills, parts, reward, events, ruined)
+
+    def _score(self, before: _Before, fills: accounting.Fills, gap: np.ndarray) -> np.ndarray:
+        """Enter the bar in the records and return [7,M] its reward components; gap: [M] of the auction's log price."""
+        bodies, sight, bars_per_year = self.bodies, self.sight, self.config.bars_per_year
+        records.write(self.record, bodies, fills, before.equity, before.held_bars)
+        sharpe_before = self.ratios[0]
+        self.ratios = records.ratios(self.record, bars_per_year)
+        costs, trade_return = _trading(fills, gap, before.entry_price)
+        bar = rewards7.Bar(
+            before.equity, bodies.equity, costs, trade_return, before.held_bars, self.ratios[0], sharpe_before,
+            bodies.drawdown - before.drawdown, bodies.shares * sight.close / np.maximum(bodies.equity, 1e-9),
+            sight.rms_20, self.record.idle,
+        )  # fmt: skip
+        return rewards7.components(bar, self.config)
+
+    def _score_one(self, before: _Before, fills: accounting.Fills, gap: np.ndarray) -> np.ndarray:
+        """Do the same for a single market, in plain floats."""
+        bodies, sight = self.bodies, self.sight
+        equity_before, held_bars = float(before.equity[0]), float(before.held_bars[0])
+        one.write(self.record, bodies, fills, equity_before, held_bars)
+        sharpe_before = float(self.ratios[0, 0])
+        self.ratios = one.ratios(self.record, self.config.bars_per_year)
+        spent, proceeds, sold = float(fills.spent[0]), float(fills.proceeds[0]), float(fills.sold[0])
+        fee, cost = float(fills.fee[0]), float(before.entry_price[0]) * sold
+        equity = float(bodies.equity[0])
+        bar = (
+            equity_before, equity, fee + math.expm1(float(gap[0])) * (spent + proceeds),
+            (proceeds - fee) / cost - 1.0 if cost > 0.0 else 0.0, held_bars, float(self.ratios[0, 0]), sharpe_before,
+            float(bodies.drawdown[0]) - float(before.drawdown[0]),
+            float(bodies.shares[0]) * float(sight.close[0]) / max(equity, 1e-9), float(sight.rms_20[0]),
+            float(self.record.idle[0]),
+        )  # fmt: skip
+        return one.components(bar, self.config)
 
     def _go_on(self) -> None:
         """Count the bar, and let a synthetic market draw its next ones where a block ends."""
@@ -193,10 +227,12 @@ class Desk:
         action_mask(self.bodies, alive, self._limits, self.config.body, _UNHURT, self.mask)
         self.risk.restrict(self.mask)
 
-    def look_again(self, book: TapeBook) -> None:
-        """See another tape's rows from now on: what an audit puts in place of the future."""
-        if isinstance(self.sight, TapeSight):
-            self.sight.swap(book)
+    def change_future(self, after: int, sentiment: np.ndarray | None) -> None:
+        """Before the first bar: let everything later than bar `after` differ, recorded bars and their rows too."""
+        auditing.change_future(self.market, after)
+        tape = self.market._tape
+        if tape is not None and isinstance(self.sight, TapeSight):
+            self.sight.swap(TapeBook(tape, self.config, warmup_bars(self.config), sentiment))
 
     def bury(self, market: int) -> None:
         """Let the ruined trader's position be sold in the next auction."""
@@ -217,7 +253,11 @@ class Desk:
 
     def observe(self) -> Observation:
         """Return fresh arrays of the present, one row a market: {block: [M,...] f32}."""
-        blocks = self._blocks()
+        if self.markets == 1:
+            close = float(self.sight.close[0])
+            blocks = one.blocks(self.bodies, self.record, self.ratios, close, self.config.body.endowment)
+        else:
+            blocks = self._blocks()
         return {
             "technical": self.sight.technical(),
             "sl_probs": self.probabilities.copy(),
@@ -245,18 +285,15 @@ class Desk:
 
 
 _CALM: Final = np.zeros(1)
-_LOW, _HIGH = np.array([(one.low, one.high) for one in (*POSITION, *PORTFOLIO)]).T
+_LOW, _HIGH = np.array([(reading.low, reading.high) for reading in (*POSITION, *PORTFOLIO)]).T
 
 
-def _trading(
-    fills: accounting.Fills, clearing: Clearing, reservation: np.ndarray, entry_before: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _trading(fills: accounting.Fills, gap: np.ndarray, entry_before: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return [M] fees and what the fill cost against the reservation price, and [M] the net return of what was sold."""
     turnover = fills.spent + fills.proceeds
     if not some(turnover):
         return turnover, turnover
-    gap = np.expm1(np.abs(clearing.log_price - reservation))
     cost = entry_before * fills.sold
     sold = cost > 0.0
     made = np.where(sold, (fills.proceeds - fills.fee) / np.where(sold, cost, 1.0) - 1.0, 0.0)
-    return fills.fee + gap * turnover, made
+    return fills.fee + np.expm1(gap) * turnover, made

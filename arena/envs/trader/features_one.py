@@ -154,12 +154,16 @@ class OneFeatureBook:
         """Return the ten regime indicators."""
         past, logs = self._past, self._past[14]
         rms_20 = past[13][-1]
-        rms_50, rms_100 = (max(math.sqrt(sum(past[1][-n:]) / n), RMS_FLOOR) for n in (50, 100))
+        squares = past[1][-100:]
+        sum_100 = sum(squares)
+        rms_50 = max(math.sqrt(sum(squares[50:]) / 50.0), RMS_FLOOR)
+        rms_100 = max(math.sqrt(sum_100 / 100.0), RMS_FLOOR)
         parkinson = max(math.sqrt(sum(past[7][-20:]) / (20.0 * DOUBLE_LN2)), RMS_FLOOR)
         volumes = past[9][-50:]
         busy = (sum(volumes[-5:]) / 5.0 + 1.0) / (sum(volumes) / 50.0 + 1.0)
-        vr5 = _variance_ratio(past[0][-100:], past[1][-100:], past[2][-96:], past[3][-96:], 5, UNBIASED_5)
-        vr16 = _variance_ratio(past[0][-256:], past[1][-256:], past[4][-241:], past[5][-241:], 16, UNBIASED_16)
+        vr5 = _variance_ratio((logs[-1] - logs[-101]) / 100, sum_100, 100, past[2], past[3], 5, UNBIASED_5)
+        mean = (logs[-1] - logs[-257]) / 256
+        vr16 = _variance_ratio(mean, sum(past[1][-256:]), 256, past[4], past[5], 16, UNBIASED_16)
         return (
             math.tanh(math.log(rms_20 / rms_100)), bisect_right(self._ranked, rms_20) / (0.5 * SPAN) - 1.0,
             math.tanh(math.log(parkinson / rms_20)),
@@ -176,12 +180,10 @@ def _quotient(above: float, below: float, floor: float) -> float:
 
 
 def _variance_ratio(
-    one: list[float], one_2: list[float], many: list[float], many_2: list[float], q: int, unbiased: float
+    mean: float, squares: float, n: int, many: list[float], many_2: list[float], q: int, unbiased: float
 ) -> float:
-    """Return VR(q) from the n one-bar and the n-q+1 q-bar returns and their squares; see FeatureBook."""
-    n = len(one)
-    mean = sum(one) / n
-    drift = q * mean
-    short = sum(one_2) - n * mean * mean
-    long = sum(many_2) - 2.0 * drift * sum(many) + len(many) * drift * drift
+    """Return VR(q) from the mean and the summed squares of n returns, and q-bar returns and their squares."""
+    drift, count = q * mean, n - q + 1
+    short = squares - n * mean * mean
+    long = sum(many_2[-count:]) - 2.0 * drift * sum(many[-count:]) + count * drift * drift
     return unbiased * long / max(short, RMS_FLOOR * RMS_FLOOR * (n - 1))

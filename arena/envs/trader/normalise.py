@@ -23,23 +23,23 @@ def bound(mode: Normalisation) -> float:
 
 
 def normalise(window: np.ndarray, mode: Normalisation) -> np.ndarray:
-    """Return the newest row [21,M] of window [21,M,W] in units of the window.
+    """Return the newest row [21,M] of a window in units of the window; window: [2,21,M,W], values and their squares.
 
     zscore: (x - mean)/(sd + 1e-8), within 5; minmax: 2 (x - min)/(max - min + 1e-8) - 1; robust: (x - median)/
-    (interquartile range/1.349 + 1e-8), within 5, quartiles by linear interpolation.
+    (interquartile range/1.349 + 1e-8), within 5, quartiles by linear interpolation. The variance is the mean square
+    less the squared mean: features are of the size of their own deviations, so hardly a digit is lost.
     """
-    newest, bars = window[:, :, -1], window.shape[2]
+    values = window[0]
+    newest = values[:, :, -1]
     if mode == "minmax":
-        low, high = np.minimum.reduce(window, axis=2), np.maximum.reduce(window, axis=2)
+        low, high = np.minimum.reduce(values, axis=2), np.maximum.reduce(values, axis=2)
         scaled: np.ndarray = 2.0 * (newest - low) / (high - low + _TINY) - 1.0
         return scaled
     if mode == "zscore":
-        centre = np.add.reduce(window, axis=2) / bars
-        away = window - centre[:, :, None]
-        away *= away
-        unit = np.sqrt(np.add.reduce(away, axis=2) / bars)
+        centre, square = np.add.reduce(window, axis=3) / window.shape[3]
+        unit = np.sqrt(np.maximum(square - centre * centre, 0.0))
     else:
-        lower, centre, upper = _quartiles(window)
+        lower, centre, upper = _quartiles(values)
         unit = (upper - lower) / _NORMAL_IQR
     within: np.ndarray = np.minimum(np.maximum((newest - centre) / (unit + _TINY), -CLIP), CLIP)
     return within
@@ -63,7 +63,7 @@ class RowBook:
         self._mode: Normalisation = mode
         self._window = window
         self._width = 3 * max(window, N_ROWS)
-        self._raw = np.zeros((_SCALED, markets, self._width))
+        self._raw = np.zeros((2, _SCALED, markets, self._width))  # values and their squares
         self._rows = np.zeros((markets, self._width, N_FEATURES), dtype=np.float32)
         self._next = 0
 
@@ -71,15 +71,17 @@ class RowBook:
         """Take in the features [23,M] of a closed bar; `scaled` False only keeps them for later windows."""
         if self._next == self._width:
             keep = max(self._window, N_ROWS)
-            self._raw[:, :, :keep] = self._raw[:, :, -keep:]
+            self._raw[..., :keep] = self._raw[..., -keep:]
             self._rows[:, :keep] = self._rows[:, -keep:]
             self._next = keep
         at = self._next
-        self._raw[:, :, at] = raw[:_SCALED]
+        values = raw[:_SCALED]
+        self._raw[0, ..., at] = values
+        self._raw[1, ..., at] = values * values
         self._next = at + 1
         if scaled:
             row = self._rows[:, at]
-            row[:, :_SCALED] = normalise(self._raw[:, :, at + 1 - self._window : at + 1], self._mode).T
+            row[:, :_SCALED] = normalise(self._raw[..., at + 1 - self._window : at + 1], self._mode).T
             row[:, _SCALED:] = raw[_SCALED:].T
 
     def rows(self) -> np.ndarray:

@@ -8,7 +8,7 @@ from arena.body.accounting import Fills
 from arena.body.state import Bodies, some
 from arena.envs.trader.columns import RATIO_BARS
 
-_STILL = 1e-24
+STILL = 1e-24
 """A variance of returns below this is rounding: no ratio."""
 
 
@@ -62,6 +62,6 @@ def ratios(record: Record, bars_per_year: float) -> np.ndarray:
     bars = np.maximum(table[BARS], RATIO_BARS)
     mean = table[GAIN] / bars
     spread = np.array(((table[SQUARES] - mean * table[GAIN]) / (bars - 1.0), table[DOWNSIDE] / bars))
-    says = (spread > _STILL) & (table[BARS] >= RATIO_BARS)
-    found: np.ndarray = mean * bars_per_year**0.5 / np.sqrt(np.maximum(spread, _STILL)) * says
+    says = (spread > STILL) & (table[BARS] >= RATIO_BARS)
+    found: np.ndarray = mean * bars_per_year**0.5 / np.sqrt(np.maximum(spread, STILL)) * says
     return found

@@ -23,6 +23,15 @@ class SignalProvider(Protocol):
         """
 
 
+def provider_of(given: SignalProvider | None) -> SignalProvider | None:
+    """Return a provider as it is. Raises ConfigError when it lacks what SignalProvider asks for."""
+    if given is not None and not (
+        callable(getattr(given, "reset", None)) and callable(getattr(given, "predict", None))
+    ):
+        raise ConfigError(f"signals: {given!r} has no reset(markets) and predict(features, close); give both")
+    return given
+
+
 def checked(probabilities: object, markets: int) -> np.ndarray:
     """Return probabilities as [M,3] f32. Raises ConfigError when a provider gave anything else."""
     try:
