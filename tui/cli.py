@@ -11,7 +11,18 @@ from typing import Any, Literal
 import click
 
 from tui import cli_arena, cli_contest, cli_lineage, cli_watch, packages
-from tui.options import DEVICE, DIRECTORY, JSON_FLAG, MAX_SEED, PROGRAM, THREADS, Commands, settings_options
+from tui.options import (
+    CONTROL,
+    DEVICE,
+    DIRECTORY,
+    JSON_FLAG,
+    LEARNER,
+    MAX_SEED,
+    PROGRAM,
+    THREADS,
+    Commands,
+    settings_options,
+)
 
 
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -34,9 +45,11 @@ def cli(ctx: click.Context) -> int:
 @click.option("--skip-bad", is_flag=True, help="Drop and count bad rows of the tape instead of stopping.")
 @THREADS
 @DEVICE
+@LEARNER
 @JSON_FLAG
 @click.option("--live", is_flag=True, help="Watch it in the terminal.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@CONTROL
 def run(**given: Any) -> int:
     """Run a scenario (default, small, crowd, ...) into a new directory."""
     from tui.running import RunRequest, start_run
@@ -51,6 +64,7 @@ def run(**given: Any) -> int:
 @JSON_FLAG
 @click.option("--live", is_flag=True, help="Watch it in the terminal.")
 @click.option("--quiet", is_flag=True, help="Say nothing but errors.")
+@CONTROL
 def resume(**given: Any) -> int:
     """Continue an interrupted run; what is already recorded has to come out identical."""
     from tui.running import resume_run
@@ -156,15 +170,25 @@ def doctor(as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("what", type=click.Choice(["world", "loop", "all"]), default="all", required=False)
+@click.argument("what", type=click.Choice(["world", "loop", "all", "tui", "env"]), default="all", required=False)
 @click.option(
     "--seconds", type=click.FloatRange(0.0, 3600.0, min_open=True), default=5.0, show_default=True,
     help="Time for each of the populations that are measured.",
 )  # fmt: skip
 @THREADS
 @JSON_FLAG
-def bench(what: Literal["world", "loop", "all"], seconds: float, threads: int | None, as_json: bool) -> int:
-    """Measure this machine: the world alone, the whole loop with its time split by phase, or both."""
+def bench(
+    what: Literal["world", "loop", "all", "tui", "env"], seconds: float, threads: int | None, as_json: bool
+) -> int:
+    """Measure this machine: world alone, whole loop with its time split by phase, both; terminal; environments."""
+    if what == "tui":
+        from tui.bench_tui import bench_tui
+
+        return bench_tui(seconds, as_json=as_json)
+    if what == "env":
+        from tui.bench_envs import bench_envs
+
+        return bench_envs(seconds, as_json=as_json)
     from tui.bench import bench as run_bench
 
     return run_bench(what, seconds, threads or 1, as_json=as_json)

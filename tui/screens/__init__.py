@@ -1,0 +1,1 @@
+"""The six screens, and what opens over them."""

@@ -1,0 +1,76 @@
+"""Events, scars and fates in words, each with the glyph and the role that stand for it."""
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from lineage.ask.frames import Everybody, Happening
+from tui.paint import clean
+from tui.theme import Symbols
+
+CAUSES: Final[Mapping[str, str]] = {
+    "bankrupt": "bankrupt", "terminal_damage": "of its wounds", "retired": "of old age",
+}  # fmt: skip
+SCARS: Final[Mapping[str, str]] = {
+    "trade_loss": "a losing streak", "liquidation": "a forced sale", "fee_burden": "the burden of fees",
+    "stop_loss": "a stop that fired", "slippage": "a slipped fill", "market_crash": "a crash",
+}  # fmt: skip
+
+
+class Sentence(NamedTuple):
+    """An event for people."""
+
+    glyph: str
+    role: str
+    text: str
+
+
+def money(cents: int | str) -> str:
+    """Return cents as whole money."""
+    return f"{int(cents) / 100:,.0f}" if str(cents).lstrip("-").isdigit() else "?"
+
+
+def describe(event: Happening, people: Everybody, symbols: Symbols) -> Sentence:
+    """Return an event as a short sentence; a payload that lacks something is no error."""
+    say, who = event.payload, f"#{event.agent_id}"
+    if event.kind == "birth":
+        parent = int(say.get("parent", 0) or 0)
+        from_whom = f" to #{parent}" if parent else ", a founder"
+        name = clean(people.clan(event.agent_id - 1)) if event.agent_id and event.agent_id <= len(people) else ""
+        return Sentence(symbols.born, "birth", f"{who} {name} is born{from_whom}")
+    if event.kind == "death":
+        cause = str(say.get("cause", "?"))
+        return Sentence(
+            symbols.dead, "death",
+            f"{who} dies {CAUSES.get(cause, clean(cause))} at {say.get('age_rounds', '?')}, "
+            f"{money(say.get('equity_cents', '?'))} left",
+        )  # fmt: skip
+    if event.kind == "scar":
+        kind = str(say.get("scar_kind", "?"))
+        return Sentence(
+            symbols.scar, "scar",
+            f"{who} {clean(say.get('severity', '?'))}: {SCARS.get(kind, clean(kind))}, "
+            f"+{say.get('damage', '?')} to {say.get('total_damage', '?')}",
+        )  # fmt: skip
+    if event.kind == "spawn":
+        return Sentence(
+            symbols.born, "birth", f"{who} pays {money(say.get('endowment_cents', '?'))} for #{say.get('child', '?')}"
+        )
+    if event.kind == "graduation":
+        return Sentence(symbols.grown, "accent", f"{who} graduates to real money")
+    if event.kind == "immigration":
+        payer = clean(say.get("payer", "?"))
+        return Sentence(symbols.grown, "birth", f"#{say.get('child', '?')} arrives, paid by the {payer}")
+    if event.kind == "alarm":
+        return Sentence(symbols.alarm, "warn", f"{who} alarm: {clean(say.get('check', '?'))}")
+    if event.kind == "censored":
+        return Sentence(symbols.alive, "dim", f"{who} outlives the run")
+    if event.kind == "closed":
+        return Sentence(symbols.done, "dim", "the run is closed")
+    return Sentence(symbols.flat, "dim", f"{clean(event.kind)} {'' if event.agent_id is None else who}")
+
+
+def scar_meter(damage: float, symbols: Symbols) -> tuple[str, str]:
+    """Return damage as five marks of twenty points, and its role."""
+    marks = min(5, max(0, -(-int(damage) // 20))) if damage == damage else 0
+    role = "death" if damage >= 60 else "scar" if damage >= 20 else "dim"
+    return symbols.scar * marks + symbols.flat * (5 - marks), role
