@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections import Counter, deque
+from collections import Counter
 from itertools import pairwise
 from typing import Any
 
@@ -66,8 +66,6 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         self.deaths_by_cause: Counter[str] = Counter()
         self.scars_by_kind: Counter[str] = Counter()
         self.phase_seconds = dict.fromkeys(PHASES, 0.0)
-        self.recent_events: deque[Event] = deque(maxlen=200)
-        self.closes: deque[float] = deque(maxlen=512)
         self._views: dict[int, AgentView] = {}
         self.datacollector = mesa.DataCollector(model_reporters=_REPORTERS)
         self._start_record()
@@ -149,7 +147,6 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
         self._reward_sum += tick.reward
         self.flows["flow_living_costs"] += tick.estate_costs
         self.flows["flow_deaths"] += tick.estate_deaths
-        self.closes.append(float(tick.bars.close[0]))
         self._scar(tick.scars)
         for seat in tick.freed_seats:
             self.minds.clear_seat(seat)
@@ -162,7 +159,6 @@ class World(mesa.Model):  # type: ignore[misc]  # mesa ships no types
     def emit(self, event: Event) -> None:
         """Add an event to the round's record."""
         self._events.append(event)
-        self.recent_events.append(event)
         self.counts[event.kind] += 1
 
     def register_birth(self, birth: Birth) -> None:
