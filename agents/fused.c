@@ -202,6 +202,7 @@ typedef struct { /* the same fields in the same order as agents/fused.py Job */
     float *priority; /* [N,B] or null: unweighted |TD error| */
     uint8_t *good; /* [N] */
     int64_t *next; /* the row that nobody has taken yet */
+    trees priorities; /* with levels: drawn from them (priority.c), and the errors remembered there */
 } job;
 
 typedef struct { /* a network's weights, padded */
@@ -214,8 +215,10 @@ typedef struct {
     int padded; /* whether they differ from the true ones: then the weights are copied */
     float *packed[2], *heads[2], *x, *h1, *h2, *t1, *t2, *q, *t_q, *d1, *d2, *d_head, *transposed, *gradient, *wide;
     float *slope, *reward, *discount, *weight;
+    double *leaf, *u;
     int64_t *action, *row, *after;
     uint8_t *legal;
+    draws now, coming; /* by priority: of the agent that learns, of the next one */
 } space;
 
 typedef struct { /* the transitions of one agent */
@@ -243,7 +246,11 @@ static long divide(const job *j, space *s, float *memory) {
         {&s->d_head, (MAX_ACTIONS + 1) * p2}, {&s->transposed, p1 * p2}, {&s->gradient, j->n_params},
         {&s->wide, packed_size(j)}, {&s->slope, b},
         {&s->reward, b}, {&s->discount, b}, {&s->weight, b}, {(float **)&s->action, 2 * b}, {(float **)&s->row, 2 * b},
-        {(float **)&s->after, 2 * b}, {(float **)&s->legal, b},
+        {(float **)&s->after, 2 * b}, {(float **)&s->legal, b}, {(float **)&s->leaf, 2 * b}, {(float **)&s->u, 2 * b},
+        {(float **)&s->now.mass, 2 * b}, {(float **)&s->now.rest, 2 * b}, {(float **)&s->now.flat, 2 * b},
+        {(float **)&s->now.row, 2 * b}, {&s->now.weight, b},
+        {(float **)&s->coming.mass, 2 * b}, {(float **)&s->coming.rest, 2 * b}, {(float **)&s->coming.flat, 2 * b},
+        {(float **)&s->coming.row, 2 * b}, {&s->coming.weight, b},
     };
     for (unsigned i = 0; i < sizeof parts / sizeof *parts; i++) {
         *parts[i].place = memory + at;
@@ -319,15 +326,35 @@ static uint64_t mix(uint64_t x) { /* arena/rng.py */
     return x ^ x >> 31;
 }
 
-static void draw(const job *j, const space *s, long n) {
-    const uint64_t golden = 0x9E3779B97F4A7C15u, start = mix(mix((uint64_t)j->ids[n] * golden + j->key) + j->tick * 0x94D049BB133111EBu);
+static void uniforms(const job *j, int64_t n, double *u) { /* [B] */
+    const uint64_t golden = 0x9E3779B97F4A7C15u;
+    const uint64_t start = mix(mix((uint64_t)j->ids[n] * golden + j->key) + j->tick * 0x94D049BB133111EBu);
+    for (int64_t i = 0; i < j->batch; i++)
+        u[i] = (double)(mix(start + (j->column + i + 1) * golden) >> 11) * 0x1p-53;
+}
+
+static void draw(const job *j, const space *s, int64_t n) {
     int64_t seat = j->seats[n], choices = j->filled[seat] - j->n_step, newest = j->write[seat] - 1 - j->n_step;
+    uniforms(j, n, s->u);
     for (int64_t i = 0; i < j->batch; i++) {
-        double u = (double)(mix(start + (j->column + i + 1) * golden) >> 11) * 0x1p-53;
-        int64_t row = newest - (int64_t)(u * (double)(choices > 1 ? choices : 1));
+        int64_t row = newest - (int64_t)(s->u[i] * (double)(choices > 1 ? choices : 1));
         while (row < 0) row += j->capacity;
         s->row[i] = row;
     }
+}
+
+/* Draws by priority: row n's begin, go down a level while something else is done, end. */
+static void begin(const job *j, space *s, int64_t n) {
+    const trees *t = &j->priorities;
+    if (!t->levels || n >= j->count) return;
+    int64_t seat = j->seats[n];
+    take_in(t, seat, j->done + seat * j->capacity, j->write[seat], j->filled[seat], j->capacity, j->n_step);
+    uniforms(j, n, s->coming.mass);
+    begin_draws(t, &s->coming, seat, j->batch);
+}
+
+INLINE void meanwhile(const job *j, space *s, int64_t levels) {
+    if (j->priorities.levels) go_down(&j->priorities, &s->coming, j->batch, levels);
 }
 
 INLINE int64_t around(const job *j, int64_t row) { return row >= j->capacity ? row - j->capacity : row; }
@@ -366,28 +393,41 @@ static void widen_row(const uint16_t *from, float *to, long d) {
     }
 }
 
+/* Rows lie scattered over memory: ask for all of them beforehand. */
+static void ask_for(const job *j, int64_t base, const int64_t *row) {
+    for (long i = 0; i < j->batch; i++) {
+        __builtin_prefetch(j->done + base + row[i]);
+        __builtin_prefetch(j->reward + base + row[i]);
+        __builtin_prefetch(j->action + base + row[i]);
+        __builtin_prefetch(j->legal + base + row[i]);
+        __builtin_prefetch(j->obs + (base + row[i]) * j->obs_dim);
+        __builtin_prefetch(j->obs + (base + around(j, row[i] + j->n_step)) * j->obs_dim);
+    }
+}
+
+static void end(const job *j, space *s, int64_t n) {
+    const trees *t = &j->priorities;
+    if (!t->levels || n >= j->count) return;
+    end_draws(t, &s->coming, j->steps[j->seats[n]], j->batch, s->leaf);
+    ask_for(j, j->seats[n] * j->capacity, s->coming.row);
+}
+
 static sample transitions(const job *j, const space *s, long n) {
     long b = j->batch, d = j->obs_dim, at = n * b;
     if (j->x)
         return (sample){j->x + 2 * at * d, j->r_t + at, j->discount_t + at, j->weight ? j->weight + at : 0,
                         j->a_tm1 + at, j->legal_t + at};
     int64_t base = j->seats[n] * j->capacity;
-    const int64_t *row = j->row ? j->row + at : s->row;
-    if (!j->row) draw(j, s, n);
-    for (long i = 0; i < b; i++) { /* rows lie scattered over memory: ask for all of them beforehand */
-        __builtin_prefetch(j->done + base + row[i]);
-        __builtin_prefetch(j->reward + base + row[i]);
-        __builtin_prefetch(j->action + base + row[i]);
-        __builtin_prefetch(j->legal + base + row[i]);
-        __builtin_prefetch(j->obs + (base + row[i]) * d);
-        __builtin_prefetch(j->obs + (base + around(j, row[i] + j->n_step)) * d);
-    }
+    const int sorted = j->priorities.levels != 0;
+    const int64_t *row = sorted ? s->now.row : j->row ? j->row + at : s->row;
+    if (!sorted && !j->row) draw(j, s, n);
+    if (!sorted) ask_for(j, base, row);
     for (long i = 0; i < b; i++) follow(j, s, row, base, n, i);
     for (long i = 0; i < b; i++) {
         widen_row(j->obs + (base + row[i]) * d, s->x + i * d, d);
         widen_row(j->obs + s->after[i] * d, s->x + (b + i) * d, d);
     }
-    return (sample){s->x, s->reward, s->discount, s->weight, s->action, s->legal};
+    return (sample){s->x, s->reward, s->discount, sorted ? s->now.weight : s->weight, s->action, s->legal};
 }
 
 /* The best action by q [8] among those of the bits, the first of equals; HOLD when there is none. NaN wins. */
@@ -399,16 +439,20 @@ INLINE long best(const float *q, long actions, unsigned bits) {
 }
 
 /* Forward passes and the loss; fills s->slope [B] = d loss / d Q(s_tm1, a_tm1), writes the figures of row n. */
-static void judge(const job *j, const space *s, const net *online, const net *frozen, const sample *from, long n) {
+static void judge(const job *j, space *s, const net *online, const net *frozen, const sample *from, long n) {
     long b = j->batch, d = j->obs_dim, a = j->actions;
     const float *x = from->x;
     layer(s->h1, s->p1, x, d, online->w1, online->b1, 2 * b, d);
+    meanwhile(j, s, NEAR);
     layer(s->h2, s->p2, s->h1, s->p1, online->w2, online->b2, 2 * b, j->hidden1);
+    meanwhile(j, s, 1);
     q_values(j, s, online, s->h2, s->q, 2 * b);
     const float *q_t = s->q + b * MAX_ACTIONS, *t_q = q_t;
     if (j->target) {
         layer(s->t1, s->p1, x + b * d, d, frozen->w1, frozen->b1, b, d);
+        meanwhile(j, s, 1);
         layer(s->t2, s->p2, s->t1, s->p1, frozen->w2, frozen->b2, b, j->hidden1);
+        meanwhile(j, s, 1);
         q_values(j, s, frozen, s->t2, s->t_q, b);
         t_q = s->t_q;
     }
@@ -497,7 +541,7 @@ static void head_backward(const job *j, const space *s, const net *n, const int6
 }
 
 /* Fill s->gradient [n_params] of the mean loss; its tail stays zero. */
-static void backward(const job *j, const space *s, const net *n, const sample *from) {
+static void backward(const job *j, space *s, const net *n, const sample *from) {
     long b = j->batch, d = j->obs_dim, h1 = j->hidden1, h2 = j->hidden2, p1 = s->p1, p2 = s->p2;
     long outputs = j->actions + j->dueling;
     float *dw1 = s->padded ? s->wide : s->gradient, *db1 = dw1 + d * p1, *dw2 = db1 + p1;
@@ -505,10 +549,13 @@ static void backward(const job *j, const space *s, const net *n, const sample *f
     head_backward(j, s, n, from->a_tm1, dw3, db3);
     through_relu(s->d2, s->h2, db2, b, p2);
     outer(dw2, p2, s->h1, p1, s->d2, h1, b);
+    meanwhile(j, s, 1);
     transpose(s->transposed, p1, n->w2, p2, h1);
     back(s->d1, p1, s->d2, p2, s->transposed, b, h2);
+    meanwhile(j, s, 1);
     through_relu(s->d1, s->h1, db1, b, p1);
     outer(dw1, p1, from->x, d, s->d1, d, b);
+    meanwhile(j, s, 1);
     if (s->padded) {
         for (long i = 0; i < d + 1; i++) memcpy(s->gradient + i * h1, dw1 + i * p1, h1 * sizeof(float));
         for (long i = 0; i < h1 + 1 + outputs; i++)
@@ -566,17 +613,22 @@ static void update(const job *j, const space *s, int64_t seat, int64_t next, flo
     }
 }
 
-static void learn_one(const job *j, const space *s, long n, long next) {
+static void learn_one(const job *j, space *s, long n, long next) {
     int64_t seat = j->seats[n];
     sample from = transitions(j, s, n);
+    begin(j, s, next);
     net online = open_net(j, s, j->params + seat * j->n_params, s->packed[0], s->heads[0]), frozen = online;
     if (j->target) frozen = open_net(j, s, j->frozen + seat * j->n_params, s->packed[1], s->heads[1]);
     judge(j, s, &online, &frozen, &from, n);
     backward(j, s, &online, &from);
+    end(j, s, next);
     float norm = length(s->gradient, j->n_params);
     j->figures[2 * j->count + n] = norm;
     j->good[n] = isfinite(norm) && isfinite(j->figures[n]);
-    if (j->good[n]) update(j, s, seat, next < j->count ? j->seats[next] : seat, norm);
+    if (!j->good[n]) return;
+    update(j, s, seat, next < j->count ? j->seats[next] : seat, norm);
+    if (j->priorities.levels)
+        remember_errors(&j->priorities, seat, j->batch, j->priority + n * j->batch, s->leaf, s->now.flat);
 }
 
 /* ---- what agents/fused.py calls ---- */
@@ -599,8 +651,14 @@ static int64_t take(const job *j) {
 void fused_learn(const job *j, float *memory) {
     space s;
     divide(j, &s, memory);
-    for (int64_t n = take(j), following; n < j->count; n = following) {
-        following = take(j);
+    int64_t n = take(j);
+    begin(j, &s, n);
+    end(j, &s, n);
+    while (n < j->count) {
+        int64_t following = take(j);
+        draws drawn = s.coming;
+        s.coming = s.now, s.now = drawn;
         learn_one(j, &s, n, following);
+        n = following;
     }
 }

@@ -1,7 +1,8 @@
 """The fused learner: one C function does a whole update of an agent while it lies in the cache.
 
-The mathematics is that of learn.py, the contract that of learn_fast.FastLearner. agents/fused.c is compiled
-on this machine by the compiler that is there (agents/fused_build.py); without one, FastLearner does the work.
+The mathematics is that of learn.py, the contract that of learn_fast.FastLearner; prioritised draws are those of
+priority.py to the bit. agents/fused.c and the two files before it are compiled on this machine by the compiler that
+is there (agents/fused_build.py); without one, FastLearner does the work.
 Its bytes depend neither on threads, seats and neighbours nor on the processor's vectors or the compiler.
 """
 
@@ -19,9 +20,10 @@ from agents.brains import Brains
 from agents.config import MindConfig
 from agents.fused_build import compiled_library, load
 from agents.learn import LearnStats, Rates, learn_step
+from agents.priority import Priorities, beta_at
 from agents.replay import Batch, Draws, Replay
 from arena.errors import EnvironmentFault
-from arena.rng import stream
+from arena.rng import stream, uniforms
 from arena.spec import N_ACTIONS
 
 _TARGETS: Final = ("none", "soft", "hard")
@@ -48,7 +50,9 @@ class Job(ctypes.Structure):
         *((name, _LONG) for name in ("capacity", "n_step")),
         *((name, _POINTER) for name in ("row", "ids")),
         *((name, ctypes.c_uint64) for name in ("key", "tick", "column")),
-        *((name, _POINTER) for name in ("figures", "priority", "good", "next")),
+        *((name, _POINTER) for name in ("figures", "priority", "good", "next", "levels", "largest", "waiting")),
+        *((name, _LONG) for name in ("trees", "depth")),
+        *((name, _DOUBLE) for name in ("alpha", "beta", "beta_updates", "epsilon")),
     )
 
 
@@ -70,6 +74,8 @@ class FusedLearner:
             beta1=config.adam_beta1, beta2=config.adam_beta2, eps=config.adam_eps, huber=config.huber_delta,
             clip=config.grad_clip, params=brains.params.data_ptr(), frozen=brains.target.data_ptr(),
             moment1=brains.moment1.data_ptr(), moment2=brains.moment2.data_ptr(), steps=brains.steps.data_ptr(),
+            alpha=config.priority_alpha, beta=config.priority_beta, beta_updates=config.priority_beta_updates,
+            epsilon=config.priority_epsilon,
         )  # fmt: skip
         floats = self._library.fused_space(ctypes.byref(self._job))
         self._spaces = [_aligned(floats) for _ in range(threads)]
@@ -98,10 +104,22 @@ class FusedLearner:
         return self._run(seats, rates, active, given)
 
     def step_drawn(
-        self, replay: Replay, draws: Draws, gamma: np.ndarray, rates: Rates, active: np.ndarray
+        self,
+        replay: Replay,
+        draws: Draws,
+        gamma: np.ndarray,
+        rates: Rates,
+        active: np.ndarray,
+        priorities: Priorities | None = None,
     ) -> LearnStats:
-        """The same from transitions drawn as `Replay.sample` draws them from `rng.uniforms`; gamma [N]."""
+        """The same from transitions drawn as `Replay.sample` draws them from `rng.uniforms`; gamma [N].
+
+        With priorities: as `Priorities.sample` draws and weighs them, and `Priorities.update` is done as well.
+        """
         given = _rings(replay) | {"ids": draws.ids.astype(np.int64), "gamma": gamma.astype(np.float32)}
+        if priorities is not None:
+            given |= priorities.for_kernel()
+            self._job.trees, self._job.depth = priorities.leaf.shape[0], priorities.depth
         self._job.key, self._job.tick = int(draws.key), draws.tick
         self._job.column, self._job.capacity, self._job.n_step = draws.column, replay.capacity, self.config.n_step
         return self._run(draws.seats, rates, active, given)
@@ -141,7 +159,7 @@ class FusedLearner:
 
 
 _NOTHING: Final[dict[str, np.ndarray | None]] = dict.fromkeys(
-    ("x", "a_tm1", "r_t", "discount_t", "legal_t", "weight", "obs", "row", "ids", "gamma")
+    ("x", "a_tm1", "r_t", "discount_t", "legal_t", "weight", "obs", "row", "ids", "gamma", "levels")
 )
 
 
@@ -196,7 +214,7 @@ def _library() -> ctypes.CDLL | str:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a compiled kernel and hold it against learn.py. Raises EnvironmentFault when it does not agree."""
+    """Load a compiled kernel and hold it against learn.py and priority.py. Raises EnvironmentFault if they differ."""
     library = load(path)
     try:
         for name, kind in (("fused_job_size", _LONG), ("fused_space", _LONG), ("fused_learn", None)):
@@ -213,7 +231,7 @@ def open_library(path: Path) -> ctypes.CDLL:
 
 
 def self_test(library: ctypes.CDLL) -> str:
-    """Return what a compiled kernel computes otherwise than learn.py, "" if nothing; some 20 milliseconds."""
+    """Return what a compiled kernel computes otherwise than learn.py and priority.py, "" if nothing; some 20 ms."""
     for changes in ({"hidden": (20, 36)}, {"hidden": (32, 64), "target": "hard", "hard_target_every": 2}):
         config = MindConfig(**({"batch": 9, "grad_clip": 0.5} | changes))
         slow, quick = (brain.allocate(3, 19, N_ACTIONS, config) for _ in range(2))
@@ -232,7 +250,35 @@ def self_test(library: ctypes.CDLL) -> str:
         for name in ("params", "target", "moment1", "moment2", "steps"):
             if not torch.allclose(getattr(slow, name), getattr(quick, name), rtol=_TOLERANCE, atol=1e-6):
                 return name
-    return ""
+    return _test_priorities(library)
+
+
+def _test_priorities(library: ctypes.CDLL) -> str:
+    """Return "priorities" if drawing, weighing and remembering by priority come out otherwise than in numpy."""
+    config = MindConfig(hidden=(16, 16), batch=9, n_step=2, prioritised=True, priority_beta_updates=4)
+    draw, ids, yes, gamma = stream(0, "fused", 3), np.arange(3), np.ones(3, dtype=bool), np.full(3, 0.9)
+    replay, key = Replay.allocate(3, 70, 19), np.uint64(7)
+    slow, quick = (Priorities.allocate(3, 70) for _ in range(2))
+    brains = [brain.allocate(3, 19, N_ACTIONS, config) for _ in range(2)]
+    rowed, drawn = (FusedLearner(each, config, library=library) for each in brains)
+    rates = Rates(np.full(3, 1e-3, dtype=np.float32), np.full(3, 0.1, dtype=np.float32))
+    for tick in range(90):
+        obs = draw.standard_normal((3, 19)).astype(np.float32)
+        action, reward, done = np.full(3, tick % N_ACTIONS), 3.0 * draw.random(3), draw.random(3) < 0.1
+        replay.add(yes, obs, np.full(3, 127, dtype=np.uint8), action, reward, done)
+        slow.added(yes)
+        quick.added(yes)
+        if tick < 20 or tick % 7:
+            continue
+        u, beta = uniforms(key, ids, tick, config.batch), beta_at(brains[0].steps.numpy(), config)
+        row, weight = slow.sample(u, beta, replay, config.n_step, ids)
+        told = rowed.step_rows(replay, ids, row, weight, gamma, rates, yes).priority
+        if told is not None:
+            slow.update(ids, row, told, config)
+        drawn.step_drawn(replay, Draws(ids, ids, key, tick, 0), gamma, rates, yes, quick)
+        if not np.array_equal(slow.leaf, quick.leaf) or not torch.equal(brains[0].params, brains[1].params):
+            return "priorities"
+    return "" if quick.check_valid()[0] else "priorities"
 
 
 def _random_batch(config: MindConfig, key: int) -> Batch:

@@ -1,4 +1,4 @@
-"""From agents/fused.c to a loaded library: compiled once by this machine's compiler, kept in the user's cache.
+"""From C files to a loaded library: compiled once by this machine's compiler, kept in the user's cache.
 
 A build is a directory of its own, `kernel.so` and the SHA-256 of it, made aside and renamed into place: processes
 that compile at once do not disturb each other, and a damaged library is noticed before it is loaded and made again.
@@ -20,7 +20,8 @@ import platformdirs
 
 from arena.errors import EnvironmentFault
 
-SOURCE: Final = Path(__file__).with_name("fused.c")
+SOURCES: Final = tuple(Path(__file__).with_name(name) for name in ("sum_tree.c", "priority.c", "fused.c"))
+"""Compiled as one text, so that the optimiser sees all of it."""
 COMPILERS: Final = ("cc", "gcc", "clang")
 FLAGS: Final = ("-O3", "-std=gnu11", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno", "-Wno-psabi")
 """No -ffast-math and no contraction: every operation rounds as it is written."""
@@ -55,15 +56,20 @@ def processor_flags() -> tuple[str, ...]:
     return ("-march=native",) if platform.machine() in ("x86_64", "AMD64") else ("-mcpu=native",)
 
 
+def kernel_source() -> str:
+    """Return the text of the kernel. Raises EnvironmentFault when a part of it is not there."""
+    try:
+        return "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    except OSError as error:
+        raise EnvironmentFault(f"{error.filename}: {error.strerror}; install lineage-arena again") from None
+
+
 def compiled_library(source: str | None = None, flags: tuple[str, ...] | None = None) -> Path:
     """Return the path of the compiled kernel, compiling it if no sound build is cached.
 
-    source: fused.c by default; flags: the processor's by default. Raises EnvironmentFault in one line.
+    source: `kernel_source` by default; flags: the processor's by default. Raises EnvironmentFault in one line.
     """
-    try:
-        text = SOURCE.read_text(encoding="utf-8") if source is None else source
-    except OSError as error:
-        raise EnvironmentFault(f"{SOURCE}: {error.strerror}; install lineage-arena again") from None
+    text = kernel_source() if source is None else source
     compiler = find_compiler()
     options = FLAGS + (processor_flags() if flags is None else flags)
     identity = "\0".join((text, *compiler, *options, _version(compiler), _processor()))

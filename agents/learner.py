@@ -7,6 +7,7 @@ from agents.config import MindConfig
 from agents.fused import FusedLearner, LearnerName, resolve
 from agents.learn import LearnStats, Rates, learn_step
 from agents.learn_fast import FastLearner
+from agents.priority import Priorities, beta_at
 from agents.replay import Batch, Draws, Replay
 from arena.rng import uniforms
 
@@ -29,6 +30,25 @@ class Learner:
             return self._fused.step_drawn(self._replay, draws, gamma, rates, active)
         u = uniforms(draws.key, draws.ids, draws.tick, draws.column + self._config.batch)[:, draws.column :]
         return self.step(self._replay.sample(u, self._config.n_step, gamma, draws.seats), rates, active)
+
+    def by_priority(
+        self, priorities: Priorities, draws: Draws, gamma: np.ndarray, rates: Rates, active: np.ndarray
+    ) -> LearnStats:
+        """Draw by priority for the same seats, update, and remember what came as a surprise.
+
+        Whoever could not be updated keeps the priorities that it has.
+        """
+        if self._fused is not None:
+            return self._fused.step_drawn(self._replay, draws, gamma, rates, active, priorities)
+        seats, config = draws.seats, self._config
+        u = uniforms(draws.key, draws.ids, draws.tick, draws.column + config.batch)[:, draws.column :]
+        beta = beta_at(self._brains.steps.cpu().numpy()[seats], config)
+        row, weight = priorities.sample(u, beta, self._replay, config.n_step, seats)
+        stats = self.from_rows(seats, row, weight, gamma, rates, active)
+        if stats.priority is not None:
+            good = stats.updated[seats]
+            priorities.update(seats[good], row[good], stats.priority[good], config)
+        return stats
 
     def from_rows(
         self,

@@ -17,7 +17,7 @@ from agents.fused import LearnerName
 from agents.learn import LearnStats, Rates
 from agents.learner import Learner
 from agents.policy import epsilon_at, explore, mask_bits
-from agents.priority import Priorities, beta_at
+from agents.priority import Priorities
 from agents.qnet import forward, head_matrix
 from agents.replay import CUT, Draws, Replay
 from agents.scripted import STRATEGIES, decide
@@ -194,7 +194,7 @@ class Minds:
             elif self.priorities is None:
                 stats = self.learner.uniformly(draws, gamma, rates, ready)
             else:
-                stats = self._update_by_priority(self.priorities, draws, gamma, rates, ready)
+                stats = self.learner.by_priority(self.priorities, draws, gamma, rates, ready)
             self.vitals.learned(stats)
             total += int(stats.updated.sum())
         return total
@@ -206,23 +206,6 @@ class Minds:
         one = (1, self.config.batch)  # the same one in every place of the batch: the mean is that of one
         row, weights = np.tile(newest[:, None], one), np.tile(weight[:, None], one)
         return self.learner.from_rows(seats, row, weights, gamma, rates, ready)
-
-    def _update_by_priority(
-        self, priorities: Priorities, draws: Draws, gamma: np.ndarray, rates: Rates, ready: np.ndarray
-    ) -> LearnStats:
-        """Draw by priority for the seats that are `ready` [P] bool, learn, and remember what came as a surprise.
-
-        Whoever could not be updated keeps the priorities that it has.
-        """
-        seats, config = draws.seats, self.config
-        u = uniforms(draws.key, draws.ids, draws.tick, draws.column + config.batch)[:, draws.column :]
-        beta = beta_at(self.brains.steps.numpy()[seats], config)
-        row, weight = priorities.sample(u, beta, self.replay, config.n_step, seats)
-        stats = self.learner.from_rows(seats, row, weight, gamma, rates, ready)
-        if stats.priority is not None:
-            good = stats.updated[seats]
-            priorities.update(seats[good], row[good], stats.priority[good], config)
-        return stats
 
     def end_round(self) -> dict[str, np.ndarray]:
         """Return the vital signs of the round, [P] each (see `Vitals.summary`), and begin the next.

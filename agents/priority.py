@@ -10,6 +10,7 @@ Memory: 16 bytes a row, where the capacity is a power of two.
 """
 
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +20,25 @@ from agents.replay import CUT, Replay
 
 _FIRST = 1.0
 """Priority of the first rows of a life, before anything was learned from one: algorithm 1, line 2."""
+
+
+_ROOT_OF_HALF: Final = 0x3FE6A09E667F3BCD
+_ONE: Final = 0x3FF0000000000000
+_MANTISSA: Final = (1 << 52) - 1
+_WHOLE: Final = 1.5 * 2.0**52
+"""Bits of sqrt(1/2), of 1 and of a mantissa; a double this large has no places behind the point."""
+# fmt: off
+_LOG2_OF: Final = (
+    2.8853900817779268, 0.9617966939259756, 0.5770780163555853, 0.4121985831111324, 0.3205988979753252,
+    0.2623081892525388, 0.22195308321368667, 0.19235933878519512, 0.16972882833987804, 0.15186263588304877,
+)
+_EXP2_OF: Final = (
+    1.0, 0.6931471805599453, 0.24022650695910072, 0.05550410866482158, 0.009618129107628477, 0.0013333558146428443,
+    0.0001540353039338161, 1.5252733804059841e-05, 1.321548679014431e-06, 1.01780860092397e-07,
+    7.054911620801123e-09, 4.4455382718708116e-10, 2.5678435993488206e-11,
+)
+# fmt: on
+"""2 / (ln 2 (2 i + 1)) and ln 2 ^ i / i!: as in priority.c."""
 
 
 @dataclass(slots=True)
@@ -62,13 +82,13 @@ class Priorities:
             leaf = self.leaf.reshape(-1).take(flat)
             lowest = leaf.min(axis=1, keepdims=True)
             leaf = np.maximum(leaf, np.finfo(np.float64).tiny)
-        weight = (lowest / leaf) ** beta[:, None]
+        weight = raised(lowest / leaf, beta[:, None])
         weight *= lowest > 0.0
         return flat - (seats * self.leaf.shape[1])[:, None], weight.astype(np.float32)
 
     def update(self, seats: np.ndarray, row: np.ndarray, td_error: np.ndarray, config: MindConfig) -> None:
         """Give the drawn rows [N,B] of `seats` [N] the priority of their |TD error| [N,B], all finite."""
-        leaf = (td_error.astype(np.float64) + config.priority_epsilon) ** config.priority_alpha
+        leaf = raised(td_error.astype(np.float64) + config.priority_epsilon, np.array(config.priority_alpha))
         flat = (seats * self.leaf.shape[1])[:, None] + row
         leaf = np.where(self.leaf.reshape(-1).take(flat) > 0.0, leaf, 0.0)  # what may not be drawn stays so
         self.leaf.reshape(-1)[flat] = leaf
@@ -95,6 +115,16 @@ class Priorities:
             level[seat] = 0.0
         self.largest[seat] = 0.0
         self.waiting[seat] = 0
+
+    @property
+    def depth(self) -> int:
+        """Levels below the root."""
+        return len(self._levels) - 1
+
+    def for_kernel(self) -> dict[str, np.ndarray | None]:
+        """Return the arrays that priority.c works on, under their names there; all sums are computed."""
+        self._refresh()
+        return {"levels": self._levels[0], "largest": self.largest, "waiting": self.waiting}
 
     def rebuild(self) -> None:
         """Compute all sums from the leaves, after these came from elsewhere."""
@@ -131,6 +161,32 @@ class Priorities:
         if self._stale:
             sum_tree.refresh(self._levels, np.concatenate(self._stale))
             self._stale.clear()
+
+
+def raised(x: np.ndarray, exponent: np.ndarray) -> np.ndarray:
+    """Return x^exponent f64 for finite x >= 0 and exponents in [0, 1], to 1e-13; the libraries' pow differ in bits.
+
+    2^(exponent log2 x), both as series with a fixed order of the terms: the bits are those of `raise_all` in
+    priority.c on every machine. log2 m = 2 / ln 2 artanh((m - 1) / (m + 1)) for m between the roots of 1/2 and 2.
+    """
+    bits = np.maximum(x, np.finfo(np.float64).tiny).view(np.int64)
+    over = bits - _ROOT_OF_HALF
+    m = (bits - (over & ~_MANTISSA)).view(np.float64)
+    s = (m - 1.0) / (m + 1.0)
+    y = exponent * ((over >> 52).astype(np.float64) + s * _series(_LOG2_OF, s * s))
+    rounded = y + _WHOLE
+    scale = ((rounded.view(np.int64) << 52) + _ONE).view(np.float64)  # the integer stands in the lowest bits
+    power: np.ndarray = _series(_EXP2_OF, y - (rounded - _WHOLE)) * scale
+    return power
+
+
+def _series(terms: tuple[float, ...], z: np.ndarray) -> np.ndarray:
+    """Return the sum of terms[i] z^i, the highest power first (Horner)."""
+    total = np.full_like(z, terms[-1])
+    for term in terms[-2::-1]:
+        total *= z
+        total += term
+    return total
 
 
 def beta_at(steps: np.ndarray, config: MindConfig) -> np.ndarray:

@@ -4,6 +4,16 @@
 
 enum { BLOCK = 64 };
 
+/* m descents go down to this level: node[i] is a parent and becomes one of its children. */
+static inline void one_level(const double *level, int64_t m, double *rest, int64_t *node) {
+  for (int64_t i = 0; i < m; i++) { /* independent of each other: the cache misses overlap */
+    const double left = level[2 * node[i]];
+    const int64_t right = rest[i] >= left;
+    rest[i] -= left * (double)right; /* a jump here would be foretold wrongly half of the time */
+    node[i] = 2 * node[i] + right;
+  }
+}
+
 /* Follow n descents at once: flat[i] is a root and becomes a leaf, mass[i] counts from the left. */
 void sum_tree_descend(const double *levels, int64_t seats, int64_t depth, int64_t n, const double *mass, int64_t *flat) {
   for (int64_t start = 0; start < n; start += BLOCK) {
@@ -14,15 +24,7 @@ void sum_tree_descend(const double *levels, int64_t seats, int64_t depth, int64_
       node[i] = flat[start + i];
       rest[i] = mass[start + i];
     }
-    for (int64_t d = 1; d <= depth; d++) {
-      const double *level = levels + seats * (((int64_t)1 << d) - 1);
-      for (int64_t i = 0; i < m; i++) { /* independent of each other: the cache misses overlap */
-        const double left = level[2 * node[i]];
-        const int64_t right = rest[i] >= left;
-        rest[i] -= right ? left : 0.0;
-        node[i] = 2 * node[i] + right;
-      }
-    }
+    for (int64_t d = 1; d <= depth; d++) one_level(levels + seats * (((int64_t)1 << d) - 1), m, rest, node);
     for (int64_t i = 0; i < m; i++) flat[start + i] = node[i];
   }
 }

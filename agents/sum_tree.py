@@ -89,9 +89,17 @@ def wrong_node(levels: Levels) -> tuple[int, int, int] | None:
 
 @functools.lru_cache(maxsize=1)
 def kernel() -> ctypes.CDLL | None:
-    """Return the compiled loops, None where this machine cannot compile them; asked once a process."""
+    """Return the compiled loops, None where this machine cannot compile them; asked once a process.
+
+    They are part of the fused kernel's build; where that does not compile, they are compiled alone.
+    """
+    return _loops(None) or _loops(_SOURCE)
+
+
+def _loops(source: Path | None) -> ctypes.CDLL | None:
+    """Return the loops out of the build of a source, the fused kernel's by default; None if it cannot be had."""
     try:
-        library = load(compiled_library(_SOURCE.read_text(encoding="utf-8")))
+        library = load(compiled_library(None if source is None else source.read_text(encoding="utf-8")))
         for name in ("sum_tree_descend", "sum_tree_refresh"):
             function = getattr(library, name)
             function.restype = None

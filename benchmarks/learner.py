@@ -3,6 +3,7 @@
     python -m benchmarks.learner                        # 64 to 4,096 agents, one thread and all cores
     python -m benchmarks.learner --agents 256 --threads 1 --seconds 5 --hidden 32 32
     python -m benchmarks.learner --json > learner.json
+    python -m benchmarks.learner --switches             # what dueling, n-step and priorities cost, both nets
 
 The ways take turns and the best turn counts; torch has one thread throughout, our own workers share the agents.
 With one thread the time is the processor's, which does not grow when others use the machine; with more it is the
@@ -37,9 +38,9 @@ from benchmarks.peers import RATE, TAU, Alone, library
 ALONE_AGENTS, REFERENCE_AGENTS = 16, 256
 Way = tuple[int, Callable[[], object]]
 """(updates in one call, call)."""
+PLAIN: dict[str, Any] = {"dueling": False}
 VARIANTS: dict[str, dict[str, Any]] = {
-    "plain": {"dueling": False},
-    "dueling": {},
+    "dueling": {"dueling": True},
     "n-step 3": {"dueling": False, "n_step": 3},
     "prioritised": {"dueling": False, "prioritised": True},
 }
@@ -180,6 +181,38 @@ def lived(agents: int, threads: int, config: MindConfig, seconds: float) -> tupl
     return float(act), float(remember), float(learn)
 
 
+def cost_over_plain(agents: int, threads: int, config: MindConfig, seconds: float) -> dict[str, tuple[float, float]]:
+    """Return (seconds of one `Minds.learn` of the plain learner, share that it costs more) for each of VARIANTS.
+
+    The two populations take turns in one process and the best turn of each counts, so that other jobs meet both.
+    """
+    costs = {}
+    for name, changes in VARIANTS.items():
+        ticks = [alive(agents, replace(config, **options), threads)[1] for options in (PLAIN, PLAIN | changes)]
+        spent: list[list[float]] = [[], []]
+        end = time.perf_counter() + seconds
+        while len(spent[1]) < 5 or time.perf_counter() < end:
+            for tick, times in zip(ticks, spent, strict=True):
+                times.append(tick()[2])
+        plain, switched = min(spent[0]), min(spent[1])
+        costs[name] = plain, switched / plain - 1.0
+    return costs
+
+
+def switches(sizes: list[int], threads: list[int], seconds: float) -> None:
+    """Print what each switch costs the learner alone, draws included: both nets at each size."""
+    for count in threads:
+        for agents in sizes:
+            for hidden in ((64, 64), (32, 32)):
+                costs = cost_over_plain(agents, count, MindConfig(hidden=hidden), seconds)
+                us = 1e6 * min(plain for plain, _ in costs.values()) / agents
+                told = ", ".join(f"{name} {cost:+.1%}" for name, (_, cost) in costs.items())
+                print(
+                    f"{agents:,} agents, {list(hidden)}, {count} thread(s): plain {us:.1f} us an update; {told}",
+                    flush=True,
+                )
+
+
 def resident() -> int:
     """Return the bytes of memory that this process has in use."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -211,9 +244,7 @@ def measure(agents: int, threads: int, seconds: float, config: MindConfig) -> di
     top = ceiling(agents, threads, config)
     torch.set_num_threads(1)
     act, remember, learn = lived(agents, threads, config, seconds)
-    costs = {
-        name: lived(agents, threads, replace(config, **changes), seconds / 2)[2] for name, changes in VARIANTS.items()
-    }
+    costs = cost_over_plain(agents, threads, config, seconds)
     quickest = max(speeds.values())
     peers = {name: speed for name, speed in speeds.items() if name.startswith("loop")}
     return {
@@ -225,7 +256,7 @@ def measure(agents: int, threads: int, seconds: float, config: MindConfig) -> di
         "bmm_gflops": round(top, 1),
         "tick_us": {"act": round(act * 1e6), "remember": round(remember * 1e6), "learn": round(learn * 1e6)},
         "updates_per_s_of_minds": round(agents / learn),
-        "cost_over_plain": {name: round(cost / costs["plain"] - 1.0, 2) for name, cost in costs.items()},
+        "cost_over_plain": {name: round(cost, 2) for name, (_, cost) in costs.items()},
         "memory": kept,
     }
 
@@ -241,7 +272,7 @@ def table(rows: list[dict[str, Any]]) -> str:
         lines.append(f"  {row['share_of_bmm']:.0%} of a batched product's {row['bmm_gflops']} GFLOP/s")
         parts = ", ".join(f"{name} {value:,} us" for name, value in row["tick_us"].items())
         lines.append(f"  one tick of Minds: {parts}; {row['updates_per_s_of_minds']:,} updates/s, sampling included")
-        parts = ", ".join(f"{name} {value:+.0%}" for name, value in row["cost_over_plain"].items() if name != "plain")
+        parts = ", ".join(f"{name} {value:+.0%}" for name, value in row["cost_over_plain"].items())
         lines.append(f"  cost over the plain learner: {parts}")
         if row["memory"]:
             lines.append(
@@ -262,7 +293,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="for each way")
     parser.add_argument("--hidden", type=int, nargs=2, default=[64, 64])
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--switches", action="store_true", help="only what switches cost, with [64, 64] and [32, 32]")
     given = parser.parse_args()
+    if given.switches:
+        switches(given.agents, given.threads, given.seconds)
+        return
     config = MindConfig(hidden=(given.hidden[0], given.hidden[1]))
     rows = [measure(agents, threads, given.seconds, config) for threads in given.threads for agents in given.agents]
     print(json.dumps(rows, indent=2) if given.json else table(rows))

@@ -300,6 +300,8 @@ SABOTAGE = {
     "the clip forgotten": ("norm > j->clip ?", "norm < 0.0f ?"),
     "no dueling mean": ("float part = -1.0f / (float)a, lift", "float part = 0.0f, lift"),
     "a bias left out": ("db2, b, p2);", "db2, b - 1, p2);"),
+    "another power": ("sum * z + 0.9617966939259756", "sum * z + 0.9617966939"),
+    "a sum forgotten": ("from >>= 1, to = (to + 1) >> 1", "from >>= 1, to >>= 1"),
     "another argument": ("uint64_t key, tick, column;", "uint64_t key, tick, column, more;"),
 }
 
@@ -309,7 +311,7 @@ SABOTAGE = {
 def test_a_kernel_that_computes_wrongly_is_refused(fault: str, cache: Path) -> None:
     """Sabotage of the source: the self-test at loading notices each of them."""
     old, new = SABOTAGE[fault]
-    source = fused_build.SOURCE.read_text(encoding="utf-8")
+    source = fused_build.kernel_source()
     assert source.count(old) == 1
     library = fused_build.compiled_library(source.replace(old, new), (*fused_build.processor_flags(), "-O1"))
     with pytest.raises(EnvironmentFault, match=r"computes wrongly|other arguments"):

@@ -1,22 +1,31 @@
-"""Prioritised replay inside living minds: independence, inheritance, checkpoints, failures, and what it is good for."""
+"""Prioritised replay in living minds and in the kernel: independence, inheritance, checkpoints, failures, use."""
 
+import ctypes
+import hashlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from agents import brains as brain
+from agents import fused, fused_build
 from agents.config import MindConfig
+from agents.fused import FusedLearner
 from agents.learn import Rates
 from agents.learn_fast import FastLearner
-from agents.priority import Priorities, beta_at
+from agents.priority import Priorities, beta_at, raised
 from agents.qnet import forward
-from agents.replay import CUT, DONE, GOES_ON, Replay
+from agents.replay import CUT, DONE, GOES_ON, Draws, Replay
+from arena.rng import purpose_key, stream, uniforms
 from lineage import engine
 from tests import runs
+from tests.test_fused import A, P, founders, needs_kernel, rates_of, variants
 from tests.test_mind import World, differing, lived, population, seat_bytes
 
+POWER_SHA256 = "7c8ff4286f4e1ed7d98e010391f47bb1c84db3baf3c6db82f21aae05f63cfb81"
 CONFIG = MindConfig(
     hidden=(16, 24), batch=8, replay_capacity=48, learn_start=10, n_step=2, prioritised=True, priority_beta_updates=20
 )
@@ -103,6 +112,126 @@ def test_without_the_switch_there_are_no_trees() -> None:
     """Memory and state are those of the plain learner."""
     minds = lived([1], 12).minds
     assert minds.priorities is None and not [name for name in minds.state_arrays() if "priorit" in name]
+
+
+@settings(deadline=None)
+@given(
+    x=st.lists(st.floats(0.0, 1e300), min_size=1, max_size=40),
+    exponent=st.one_of(st.sampled_from([0.0, 0.4, 0.6, 1.0]), st.floats(0.0, 1.0)),
+)
+def test_our_power_is_a_power(x: list[float], exponent: float) -> None:
+    """To 2e-13 of the library's over the whole range, 0 as the smallest number; exactly 1 where it must be."""
+    base = np.array(x)
+    wanted = np.maximum(base, np.finfo(np.float64).tiny) ** exponent
+    assert np.allclose(raised(base, np.array(exponent)), wanted, rtol=2e-13, atol=0.0)
+    assert np.all(raised(base, np.array(0.0)) == 1.0) and raised(np.ones(1), np.array(exponent)) == 1.0
+
+
+def test_the_power_has_the_same_bits_on_every_machine() -> None:
+    """Its bytes over 60 orders of magnitude, as they were when it was written."""
+    x = np.ldexp(1.0 + np.arange(4096) / 4096.0, np.arange(4096) % 200 - 100)
+    digest = hashlib.sha256(b"".join(raised(x, np.array(exponent)).tobytes() for exponent in (0.4, 0.6, 1.0)))
+    assert digest.hexdigest() == POWER_SHA256
+
+
+def by_priority(
+    config: MindConfig, numpy_draws: bool, threads: int = 1, library: ctypes.CDLL | None = None
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return leaves, sums, largest and weights after a long life with inheritance, and the rows that were drawn often.
+
+    numpy_draws: drawn, weighed and remembered by priority.py around `step_rows`, else in the kernel.
+    """
+    ids, key, everybody = np.array([5, 99, 3, 1, 7]), purpose_key(1, "r"), np.ones(P, bool)
+    replay, priorities, brains = (
+        Replay.allocate(P, 70, 19),
+        Priorities.allocate(P, 70),
+        founders(config, 19, ids.tolist()),
+    )
+    learner, draw = FusedLearner(brains, config, threads, library), stream(0, "ring")
+    gamma, rates, seats = np.linspace(0.5, 0.99, P), rates_of([1, 2, 3, 4, 5]), np.array([0, 1, 2, 4])
+    for tick in range(200):
+        obs, bits = draw.standard_normal((P, 19)).astype(np.float32), draw.integers(1, 128, P).astype(np.uint8)
+        who = everybody if tick % 3 else everybody & (np.arange(P) != 1)
+        replay.add(who, obs, bits, draw.integers(0, A, P), 3.0 * draw.standard_normal(P), draw.random(P) < 0.1)
+        priorities.added(who)
+        if tick == 60:
+            priorities.inherit(replay, 0, 4, replay.copy_newest(0, 4, 33), config.n_step)
+        if tick == 100:
+            brains.params[2, 0] = torch.nan  # cannot be updated any more: its priorities stay
+        if tick < 20 or tick % 4:
+            continue
+        if numpy_draws:
+            u, beta = uniforms(key, ids[seats], tick, 22)[:, 11:], beta_at(brains.steps.numpy()[seats], config)
+            row, weight = priorities.sample(u, beta, replay, config.n_step, seats)
+            stats = learner.step_rows(replay, seats, row, weight, gamma[seats], rates, everybody)
+            good = stats.updated[seats]
+            assert stats.priority is not None
+            priorities.update(seats[good], row[good], stats.priority[good], config)
+        else:
+            draws = Draws(seats, ids[seats], key, tick, 11)
+            stats = learner.step_drawn(replay, draws, gamma[seats], rates, everybody, priorities)
+    assert priorities.check_valid() == (True, "") and stats.failed.tolist() == [False, False, True, False, False]
+    weights = brains.params.numpy()[seats[[0, 1, 3]]]
+    return [*priorities._levels, priorities.largest, priorities.waiting, weights], priorities.leaf
+
+
+LEANINGS = [(1, 0.6, 0.4), (3, 0.0, 0.0), (3, 1.0, 1.0)]
+
+
+@needs_kernel
+@pytest.mark.parametrize(("n_step", "alpha", "beta"), LEANINGS)
+def test_the_kernel_draws_and_weighs_and_remembers_to_the_bit_of_numpy(n_step: int, alpha: float, beta: float) -> None:
+    """Over wraps, seams, inheritance, an agent that cannot learn and one that waits; with more workers as well."""
+    config = MindConfig(
+        hidden=(20, 32), batch=11, n_step=n_step, prioritised=True, priority_alpha=alpha, priority_beta=beta,
+        priority_beta_updates=30,
+    )  # fmt: skip
+    one, leaf = by_priority(config, numpy_draws=True)
+    assert len(np.unique(leaf)) > (20 if alpha else 1)
+    for threads in (1, 3):
+        other, _ = by_priority(config, numpy_draws=False, threads=threads)
+        assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@needs_kernel
+@pytest.mark.parametrize("flags", variants().values(), ids=list(variants()))
+def test_priorities_depend_neither_on_the_vector_width_nor_on_the_optimiser(
+    flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The power function included."""
+    monkeypatch.setattr(fused_build, "cache_directory", lambda: tmp_path)
+    library = fused.open_library(fused_build.compiled_library(flags=flags))
+    config = MindConfig(hidden=(20, 32), batch=11, prioritised=True, priority_beta_updates=30)
+    one, other = by_priority(config, numpy_draws=True)[0], by_priority(config, numpy_draws=False, library=library)[0]
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@needs_kernel
+def test_draws_that_rounding_leads_astray_are_led_back_in_the_kernel_as_well() -> None:
+    """Sabotage of the sums, and a ring of seams only: the bits are still those of numpy, and nobody else notices."""
+    config = MindConfig(hidden=(20, 32), batch=11, prioritised=True)
+    ids, key, gamma, yes = np.arange(3), purpose_key(1, "r"), np.full(3, 0.9), np.ones(3, bool)
+    replay, ones = Replay.allocate(3, 70, 19), np.ones(3, np.uint8)
+    for _ in range(60):
+        replay.add(yes, np.zeros((3, 19), np.float32), ones, np.zeros(3, np.int8), np.ones(3), ~yes)
+    replay.done[1] = CUT
+    told = []
+    for in_kernel in (False, True):
+        priorities, brains = Priorities.allocate(3, 70), founders(config, 19, [1, 2, 3])
+        priorities.waiting[:] = 60
+        priorities.sample(np.zeros((3, 1)), np.ones(3), replay, 1, ids)
+        priorities._levels[0] *= 1.3
+        learner = FusedLearner(brains, config)
+        if in_kernel:
+            learner.step_drawn(replay, Draws(ids, ids, key, 1, 0), gamma, rates_of([1, 2, 3]), yes, priorities)
+        else:
+            row, weight = priorities.sample(uniforms(key, ids, 1, 11), np.full(3, 0.4), replay, 1, ids)
+            assert row[0].max() == row[2].max() == 58 and not weight[1].any()
+            stats = learner.step_rows(replay, ids, row, weight, gamma, rates_of([1, 2, 3]), yes)
+            assert stats.priority is not None
+            priorities.update(ids, row, stats.priority, config)
+        told.append([priorities.leaf, priorities.largest, brains.params.numpy()])
+    assert all(np.array_equal(a, b) for a, b in zip(*told, strict=True))
 
 
 STATES, WALKERS, LIMIT = 9, 4, 3000
