@@ -236,4 +236,20 @@ def tournament_init(path: Path) -> int:
     return init(path)
 
 
-COMMANDS: tuple[click.Command, ...] = (vitals, evaluate, policy, sweep, newborns, tournament)
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path), metavar="RUN|TOURNAMENT")
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="The report: an HTML file (extra report).")
+@click.option("--csv", type=click.Path(path_type=Path), metavar="FILE", help="The numbers behind its figures.")
+@click.option("--jsonl", type=click.Path(path_type=Path), metavar="FILE", help="A run's rounds as JSON lines.")
+@click.option(
+    "--tensorboard", type=click.Path(path_type=Path), metavar="DIR", help="A run's rounds for TensorBoard (extra)."
+)
+@JSON_FLAG
+def report(**given: Any) -> int:
+    """Write a report of a run or a tournament: one HTML file that works without a network."""
+    from tui.reporting import report as write
+
+    return write(**given)
+
+
+COMMANDS: tuple[click.Command, ...] = (vitals, evaluate, policy, sweep, newborns, tournament, report)
