@@ -13,7 +13,7 @@ from agents.config import MindConfig
 from agents.learn import LearnStats, Rates, learn_step
 from agents.learn_fast import FastLearner
 from agents.qnet import forward, head_matrix
-from agents.replay import Batch, Replay
+from agents.replay import Batch
 
 D, A, P = 12, 7, 9
 Step = Callable[[Brains, Batch, Rates, np.ndarray, MindConfig], LearnStats]
