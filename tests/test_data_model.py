@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -113,7 +114,7 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
 
 
-GAMES = ("evaluation", "policies-and-sweeps")
+GAMES = ("evaluation", "policies-and-sweeps", "tournaments")
 """Pages whose commands play many games."""
 
 PAGES = [
@@ -129,6 +130,7 @@ def test_every_statement_and_command_of_the_docs_runs(
     """Statements on a real run; commands in order, in one directory, scaled down: each leaves with 0."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "prices.csv").write_text(tape_text(600))
+    shutil.copy(ROOT / "examples" / "my_policy.py", tmp_path)
     with closing(sqlite3.connect(f"file:{run / FILE_NAME}?mode=ro", uri=True)) as connection:
         for block in blocks(page, "sql"):
             for statement in filter(str.strip, block.split(";")):

@@ -128,6 +128,7 @@ def test_a_statement_that_never_ends_is_stopped(run: Path) -> None:
 
 def test_ctrl_c_ends_a_statement(run: Path) -> None:
     """It is the person's stop, not the clock's: exit 130."""
+    sqlite3.enable_callback_tracebacks(False)  # Datasette, imported by another test, turns them on for everybody
     threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
     endless = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
     done = call("query", run, endless, "--timeout", "20")

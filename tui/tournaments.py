@@ -150,7 +150,7 @@ def plan(request: TournamentRequest) -> int:
         "players": [{"name": p.name, "kind": p.kind, "role": p.role, "about": p.about} for p in made.players],
         "worlds": [ground.name for ground in made.grounds],
         "seeds": list(made.seeds), "format": made.format, "matches": counts, "ticks": made.ticks,
-        "estimated_seconds": round(seconds, 1), "jobs": request.jobs, "spec_sha256": made.identity(),
+        "estimated_seconds": round(seconds, 3), "jobs": request.jobs, "spec_sha256": made.identity(),
     }  # fmt: skip
     if request.as_json:
         emit(json.dumps(facts, indent=2))

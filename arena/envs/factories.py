@@ -43,4 +43,5 @@ def make_sequential_env(num_envs: int, **given: Any) -> SyncVectorEnv:
 def _makers(num_envs: int, given: dict[str, Any]) -> list[Callable[[], gymnasium.Env[Any, Any]]]:
     if num_envs < 1:
         raise ConfigError(f"num_envs: {num_envs} is below 1; ask for one market or more")
-    return [lambda: gymnasium.make(TRADER, **given)] * num_envs
+    # with the module's name, so that a spawned process registers it too
+    return [lambda: gymnasium.make(f"arena.envs:{TRADER}", **given)] * num_envs

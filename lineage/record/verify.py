@@ -97,7 +97,8 @@ def verify(
     """Check the history in a run's directory and report on each level.
 
     checkpoint: kept from this run, as a line or in the C2SP form (record/note.py); head: 64 hex digits kept
-    from it. Raises ConfigError when one of them is malformed, StoreError when there is no run at all; anything else is a finding.
+    from it. Raises ConfigError when one of them is malformed, StoreError when there is no run at all; anything else is
+    a finding.
     """
     wanted = None if checkpoint is None else parse_checkpoint(checkpoint)
     if head is not None and not _HEAD.fullmatch(head.strip()):
