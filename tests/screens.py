@@ -2,6 +2,7 @@
 
 import asyncio
 import string
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ from tui.actions import ACTIONS, Action
 from tui.app import ArenaApp
 from tui.model import Link
 from tui.theme import SYMBOLS, Look
+
+PATIENCE_SECONDS = 5.0
 
 
 @dataclass
@@ -47,7 +50,10 @@ class Stage:
     clock: list[float]
 
     async def settle(self) -> None:
-        """Let everything that was asked for happen."""
+        """Let everything that was asked for happen, until two looks at the screen are the same.
+
+        One pause is not enough: it ends when the process uses little time, which is also so where others use it all.
+        """
         self.app.rest_until = 0.0  # however slow the machine is
         self.app.pull()
         for _ in range(3):
@@ -55,6 +61,12 @@ class Stage:
         await self.pilot.pause()
         self.app.show()
         await self.pilot.pause()
+        seen, end = strips(self.app), time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
+            await self.pilot.pause()
+            seen, before = strips(self.app), seen
+            if seen == before:
+                break
 
     async def press(self, *keys: str) -> None:
         """Press keys one after another, then wait."""

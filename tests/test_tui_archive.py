@@ -219,7 +219,8 @@ async def _in_trouble(directory: Path, harm: Any, words: str) -> tuple[str, str]
             app.view.at = 3 if app.view.at is None else None  # ask for something else each time
             app.pull()
             await pilot.pause(0.05)
-        await pilot.pause(0.1)
+        while words not in screen_text(app) and time.monotonic() < end:
+            await pilot.pause(0.05)
         return before, screen_text(app)
 
 

@@ -17,6 +17,7 @@ from tui.actions import SCREENS
 from tui.messages import EventChosen, FrameReady
 from tui.model import Link, View
 from tui.theme import SYMBOLS, THEMES, Look
+from tui.widgets.base import Pane
 
 FOLDER = Path(__file__).parent / "snapshots"
 SIZES = ((160, 45), (100, 30), (80, 24), (60, 20))
@@ -235,6 +236,52 @@ def test_every_hue_is_doubled_by_a_glyph(taken: dict[str, str]) -> None:
     for name in ("arena", "agent", "training", "market", "runs"):
         mono, colour = (taken[f"{name}-{theme}"].split("\n")[:48:2] for theme in ("mono", "arena"))
         assert mono == colour, name
+
+
+async def titles(stage: Stage) -> dict[str, str]:
+    """Wait without showing anything anew, and return the text in the border of every pane that can be seen."""
+    for _ in range(5):
+        await stage.pilot.pause()
+    return {str(pane.id): str(pane.border_title or "") for pane in stage.app.screen.query(Pane) if pane.is_on_screen}
+
+
+@pytest.mark.parametrize("screen", ["arena", "agent", "training", "market", "runs"])
+def test_a_title_is_there_as_soon_as_its_pane_has_room(screen: str) -> None:
+    """A pane that was hidden or narrow gets its whole title with its size, not with the next round: a run may be over.
+
+    The size changes while nothing is shown anew, so the titles have to come from the change itself.
+    """
+
+    async def both() -> tuple[dict[str, str], dict[str, str]]:
+        async with staged((40, 12)) as stage:
+            stage.app.action_act(f"show_{screen}")
+            await stage.settle()
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(stage.app, "show", lambda: None)
+                patch.setattr(stage.app, "pull", lambda: None)
+                await stage.pilot.resize_terminal(160, 45)
+                grown = await titles(stage)
+            await stage.settle()
+            return grown, await titles(stage)
+
+    grown, wanted = asyncio.run(both())
+    assert grown == wanted
+    assert len(list(filter(None, wanted.values()))) >= 2
+
+
+def test_a_long_path_hides_no_trouble() -> None:
+    """The banner says what is wrong also where the name of the directory alone fills the line."""
+    directory = Path("/" + "/".join(["a-deep-directory"] * 8))
+
+    async def banner() -> str:
+        async with staged((80, 24), directory=directory) as stage:
+            stage.app.view.banner = f"{directory}/run.sqlite: the file was removed or replaced; open the run again"
+            stage.app.show()
+            for _ in range(5):
+                await stage.pilot.pause()
+            return stage.text().split("\n")[-2]
+
+    assert asyncio.run(banner()).endswith("run.sqlite: the file was removed or replaced; open the run again")
 
 
 def test_a_changed_screen_would_be_found(taken: dict[str, str]) -> None:

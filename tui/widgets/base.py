@@ -27,6 +27,7 @@ class Pane(Widget):
     frame: Frame | None = None
     link: Link = Link()
     under: Style = Style.null()  # what lies under every line
+    headline: str = ""  # the whole text of the upper border; what fits of it is seen
 
     @property
     def arena(self) -> "ArenaApp":
@@ -64,8 +65,9 @@ class Pane(Widget):
         """Compute what all lines need; called once a frame and after a change of size."""
 
     def on_resize(self) -> None:
-        """Compute again what depends on the size."""
+        """Compute again what depends on the size, the text in the border too: it may have been set without room."""
         self.prepare()
+        self.head(self.headline)
         self.refresh()
 
     def paint_line(self, y: int, width: int) -> list[Part]:
@@ -89,6 +91,7 @@ class Pane(Widget):
 
     def head(self, text: str) -> None:
         """Set the text in the pane's upper border; never markup, only when it changes."""
+        self.headline = text
         text = paint.fit(text, min(cell_len(text), max(0, self.size.width - 4)), self.symbols)
         if str(self.border_title or "") != text:
             self.border_title = Content(text)

@@ -1,5 +1,8 @@
 """The last line: what can be done here, or what was just said; and a line above it when something is wrong."""
 
+import os
+
+from rich.cells import cell_len
 from textual import events
 
 from tui import paint
@@ -62,6 +65,8 @@ class Banner(Pane):
         """Nothing to compute."""
 
     def paint_line(self, y: int, width: int) -> list[Part]:
-        """Return what is wrong, in words."""
-        text = self.arena.trouble()
-        return [(paint.fit(f" {self.symbols.alarm} {paint.clean(text)}", width, self.symbols), self.look.bold("warn"))]
+        """Return what is wrong, in words; where the run lies is left out before the words are cut."""
+        text = f" {self.symbols.alarm} {paint.clean(self.arena.trouble())}"
+        if cell_len(text) > width:
+            text = text.replace(paint.clean(f"{self.arena.directory}{os.sep}"), "", 1)
+        return [(paint.fit(text, width, self.symbols), self.look.bold("warn"))]
