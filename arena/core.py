@@ -9,20 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from arena import spec
 from arena.arrays import dump, restore
 from arena.body import accounting, lifecycle, reward, scars
-from arena.body.orders import Limits, Orders, action_mask, decide_orders, limits_of
-from arena.body.risk import stop_fires
-from arena.body.state import APPRENTICE, Accounts, Bodies, living, some, spread
+from arena.body.orders import Orders
+from arena.body.state import Accounts, Bodies, living, some, spread
 from arena.config import ArenaConfig, BodyConfig, LifeConfig, MarketConfig, RewardConfig, ScarConfig
-from arena.market.background import Market
+from arena.kernel.market import market_of
+from arena.kernel.phases import phases_of
+from arena.kernel.senses import senses_of
 from arena.market.bars import Bars
 from arena.market.clearing import Clearing
 from arena.market.shocks import Path
 from arena.market.tape import Tape
-from arena.senses.indicators import MarketSenses
-from arena.senses.observe import observe
+from arena.phases import Rules
+from arena.senses.observe import crowding_of, observe
 
 _NOBODY = np.zeros(0, dtype=bool)
 
@@ -74,15 +74,16 @@ class Arena:
         self.markets = config.arena.markets
         self.seats = config.arena.seats
         self.population = self.markets * self.seats
-        self.market = Market(
+        self.market = market_of(
             config.market, self.markets, config.arena.ticks_per_round, seed, config.body.endowment, tape, paths
         )
-        self.senses = MarketSenses(self.markets)
+        self.senses = senses_of(self.markets)
         self.bodies = Bodies.allocate(self.population)
         self.accounts = Accounts.allocate(self.markets)
-        self.obs = np.zeros((self.population, spec.OBS_DIM), dtype=np.float32)  # [P,D]
-        self.mask = np.zeros((self.population, spec.N_ACTIONS), dtype=bool)  # [P,A]
-        self._limits = Limits(np.zeros(self.population), np.zeros(self.population))  # of the latest observation
+        rules = Rules(config.body, config.scars, config.life, config.reward)
+        self._phases = phases_of(self.bodies, self.accounts, rules)
+        self.obs = self._phases.obs  # [P,D] f32
+        self.mask = self._phases.mask  # [P,A] bool
 
     def open_markets(self) -> list[Bars]:
         """Let the warm-up pass, open the houses' accounts, and return the warm-up's bars."""
@@ -102,24 +103,12 @@ class Arena:
 
     def crowding(self) -> np.ndarray:
         """Return [M] f64 the share of living agents that hold shares, real or paper."""
-        return self._crowding(self.living())
-
-    def _crowding(self, alive: np.ndarray) -> np.ndarray:
-        held = (self.bodies.shares > 0.0) & alive
-        if self.markets == 1:
-            return np.array([int(np.count_nonzero(held)) / max(int(np.count_nonzero(alive)), 1)])
-        holders, seated = np.add.reduce(np.array((held, alive)).reshape(2, self.markets, -1), axis=-1, dtype=np.int64)
-        share: np.ndarray = holders / np.maximum(seated, 1)
-        return share
+        return crowding_of(self.bodies, self.living(), self.markets)
 
     def observe(self) -> tuple[np.ndarray, np.ndarray]:
         """Write and return (obs [P,D] f32, mask [P,A] bool) from bars up to now."""
-        config, bodies, close = self.config, self.bodies, self.senses.close
-        alive = self.living()
-        columns = self.senses.columns(self._crowding(alive))
-        observe(columns, close, self.senses.sigma, bodies, config.body.endowment, self.obs, alive)
-        self._limits = limits_of(bodies, spread(close, self.population), config.body)
-        action_mask(bodies, alive, self._limits, config.body, config.scars, self.mask)
+        self._phases.observe(self.senses)
+        self._phases.allow(self.senses.close)
         return self.obs, self.mask
 
     def last_look(self, seats: np.ndarray) -> np.ndarray:
@@ -134,32 +123,24 @@ class Arena:
 
     def step(self, actions: np.ndarray) -> Tick:
         """Play one tick with actions [P] that were decided on the latest `observe()`."""
-        config, bodies, accounts = self.config, self.bodies, self.accounts
+        config, bodies, phases, close = self.config, self.bodies, self._phases, self.senses.close
         past = reward.before(bodies, config.reward)
-        on_paper = bodies.status == APPRENTICE
-        close = spread(self.senses.close, self.population)
-        stop = stop_fires(bodies, close, spread(self.senses.atr, self.population))
-        orders = decide_orders(bodies, actions, self.mask, self._limits, close, stop, config.body)
-        bodies.invalid_actions += orders.illegal
+        orders = phases.decide(actions, close, phases.stops(close, self.senses.atr))
         reservation = self.market.reserve()
-        clearing = self.market.clear(reservation, *accounting.auction_totals(orders, on_paper, self.markets))
-        depth, fee_rate = self.market.depth, self._limits.fee_rate
-        fills = accounting.settle(bodies, accounts, orders, on_paper, clearing, depth, fee_rate)
-        estate_costs = accounting.pay_arrears(bodies, accounts)
+        clearing = self.market.clear(reservation, *phases.totals(orders))
+        fills = phases.settle(orders, clearing, self.market.depth)
+        estate_costs = phases.pay_arrears()
         invested = bodies.shares > 0.0
         bars = self.market.roll_bar(clearing, fills.crossed, fills.imbalance)
-        accounting.mark(bodies, spread(bars.close, self.population))
-        freed, estate_deaths = lifecycle.close_estates(bodies, accounts)
-        accounting.check_conservation(accounts, bodies)
-        moved = np.log(bars.close / self.senses.close)
+        phases.mark(bars.close)
+        freed, estate_deaths = lifecycle.close_estates(bodies, self.accounts)
+        phases.check()
+        moved = np.log(bars.close / close)
         marks = self._scar(orders, fills, np.abs(clearing.log_price - reservation), moved, invested)
-        ruined = on_paper & (bodies.equity < config.life.ruin_fraction * config.body.endowment)
-        moves = spread(moved, self.population)
-        parts = reward.reward_parts(bodies, past, ruined, moves, config.body.endowment, config.reward)
+        parts, total, ruined = phases.reward(past, moved)
         if some(ruined):
             lifecycle.reopen_paper(bodies, ruined, config.body.endowment)
         self.senses.update(bars)
-        total = reward.total(parts, config.reward)
         return Tick(
             bars, clearing, orders, fills, parts, total, ruined, marks, freed, estate_costs, estate_deaths
         )  # fmt: skip

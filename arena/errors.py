@@ -44,6 +44,10 @@ class SchemaVersionError(StoreError):
     """The store was written by a schema that this build cannot use."""
 
 
+class BuildError(StoreError):
+    """The run was recorded with other versions: it can be read and verified here, not played."""
+
+
 class TamperedError(StoreError):
     """The recorded history does not verify."""
 

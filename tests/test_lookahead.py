@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from arena import core, spec
+from arena import spec
 from arena.body.lifecycle import BodyGenes
 from arena.config import MarketConfig
 from arena.core import Arena
@@ -147,11 +147,10 @@ def spy_in_the_observation(arena: Arena, patch: pytest.MonkeyPatch) -> None:
 def spy_in_the_orders(arena: Arena, patch: pytest.MonkeyPatch) -> None:
     """Let the stop look at the price of the auction that it sells in."""
 
-    def stop_fires(bodies: object, close: np.ndarray, atr: np.ndarray) -> np.ndarray:
-        fires: np.ndarray = arena.per_seat(arena.market.reserve()) > np.log(close) + atr / close
-        return fires
+    def stops(close: np.ndarray, atr: np.ndarray) -> np.ndarray:
+        return arena.per_seat(arena.market.reserve() > np.log(close) + atr / close)
 
-    patch.setattr(core, "stop_fires", stop_fires)
+    patch.setattr(arena._phases, "stops", stops)
 
 
 @pytest.mark.parametrize("source", SYNTHETIC)

@@ -14,6 +14,7 @@ from arena.envs.parallel import LineageArena
 from arena.envs.population import PopulationConfig
 from arena.envs.solo_vector import TraderVectorEnv
 from arena.envs.vector import LineageVectorEnv
+from arena.kernel.binding import find
 from tui.diagnostics import ExitCode, emit, say
 
 AGENTS = 256
@@ -51,12 +52,16 @@ def settled(markets: int, seats: int) -> PopulationConfig:
 
 def bench_envs(seconds: float, *, as_json: bool) -> int:
     """Measure and print."""
+    found = find()
+    ticks = f"numpy: {found}" if isinstance(found, str) else "C"
+    say(f"ticks are played by {ticks}")
     speeds = []
     for measure in (_parallel, _vector, _solo, _traders):
         if speed := measure(seconds):
             say(f"measured {speed.name}")
             speeds.append(speed)
-    emit(json.dumps({"environments": [asdict(speed) for speed in speeds]}, indent=2) if as_json else _table(speeds))
+    measured = {"ticks": ticks, "environments": [asdict(speed) for speed in speeds]}
+    emit(json.dumps(measured, indent=2) if as_json else _table(speeds))
     return ExitCode.OK
 
 

@@ -110,6 +110,16 @@ def check_learner() -> Check:
     return Check("learner", "ok" if learner == "fused" else "warn", f"{learner}: {reason}")
 
 
+def check_ticks() -> Check:
+    """Whether the kernel of the arena can be compiled here; without it ticks take longer and come out the same."""
+    from arena.kernel.binding import find
+
+    found = find()
+    if isinstance(found, str):
+        return Check("ticks", "warn", f"numpy: {found}")
+    return Check("ticks", "ok", "C: compiled here and equal to numpy")
+
+
 def check_disk() -> Check:
     """Runs are written under the current directory unless --out says otherwise."""
     here = Path.cwd()
@@ -140,7 +150,7 @@ def check_scenarios() -> Check:
 
 CHECKS: tuple[Callable[[], Check], ...] = (
     check_python, check_packages, check_dependencies, check_extras, check_sqlite, check_torch, check_learner,
-    check_disk, check_scenarios,
+    check_ticks, check_disk, check_scenarios,
 )  # fmt: skip
 
 

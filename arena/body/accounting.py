@@ -103,9 +103,7 @@ def settle(
     bodies.cash += proceeds - spent - fee
     np.maximum(bodies.shares, 0.0, out=bodies.shares)
     if some(bodies.cash < 0.0):
-        if bodies.cash.min() < -1e-6:
-            raise InvariantError(f"seat {int(bodies.cash.argmin())}: cash fell to {bodies.cash.min():.6f} in a fill")
-        np.maximum(bodies.cash, 0.0, out=bodies.cash)
+        forgive_rounding(bodies)
     bodies.round_fees += fee
     real_spent, real_proceeds, real_fee, real_net = per_market(_real_only(flows, on_paper), markets)
     met_house = real_spent - real_proceeds
@@ -113,6 +111,13 @@ def settle(
     accounts.house_shares -= real_net
     accounts.fees += real_fee
     return Fills(spent, proceeds, fee, sold, np.minimum(real_spent, real_proceeds), np.abs(met_house))
+
+
+def forgive_rounding(bodies: Bodies) -> None:
+    """Set cash that a fill left below 0 to 0. Raises InvariantError when it is more than rounding explains."""
+    if bodies.cash.min() < -1e-6:
+        raise InvariantError(f"seat {int(bodies.cash.argmin())}: cash fell to {bodies.cash.min():.6f} in a fill")
+    np.maximum(bodies.cash, 0.0, out=bodies.cash)
 
 
 def _book_trades(bodies: Bodies, on_paper: np.ndarray, fill: Fill) -> None:

@@ -20,6 +20,8 @@ PARTS: Final = {
     "log_equity": ("growth", "benchmark", "drawdown", "scar", "ruin"),
     "lineage5": ("capital_gain", "capital_loss", "drawdown", "scar", "win_rate", "ruin"),
 }
+FLOOR: Final = 1e-3
+"""Equity counts as at least this share of the endowment."""
 _LINEAGE5_UNIT: Final = 100.0  # cash units of profit at an endowment of 10,000 that earn one point
 _LINEAGE5_ENDOWMENT: Final = 10_000.0
 _LINEAGE5_RUIN: Final = 10.0
@@ -65,7 +67,7 @@ def reward_parts(
     Call after the accounts were marked; it closes the books of the tick: the next reward is measured from the
     present equity.
     """
-    floor = 1e-3 * endowment
+    floor = FLOOR * endowment
     growth = np.log(np.maximum(bodies.equity, floor) / np.maximum(bodies.reward_equity, floor))
     deeper = np.maximum(bodies.drawdown - past.drawdown, 0.0)
     points = bodies.pending_scar_points

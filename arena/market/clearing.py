@@ -15,6 +15,8 @@ import numpy as np
 from arena.arrays import plain_if_one
 
 _TINY = 1e-300
+HALLEY_STEPS = 3
+"""Of Halley's iteration for one auction."""
 
 
 class Clearing(NamedTuple):
@@ -60,7 +62,7 @@ def _offset(b: Any, s: Any) -> Any:
     step from the reservation price, which errs by x^2 / 2 and never to the left.
     """
     b = np.minimum(b, 3.0 * s + 500.0)  # a larger purchase is as far beyond 1, and would overflow e^x
-    return _halley((b - s) / (1.0 + s), b, s, 3)
+    return _halley((b - s) / (1.0 + s), b, s, HALLEY_STEPS)
 
 
 def clear(m: np.ndarray, depth: np.ndarray, collar: float, buy_cash: np.ndarray, sell_shares: np.ndarray) -> Clearing:

@@ -27,7 +27,7 @@ SIGMA_FLOOR = 1e-6  # a market calmer than .0001 % a bar is at rest
 _WIDTH = 3 * LOOKBACK  # history is shifted once in _WIDTH - LOOKBACK bars instead of at each
 _CLOSE, _HIGH, _VOLUME = range(3)  # rows of the history
 _GAIN, _LOSS, _RANGE, _SQUARE = range(len(EMA_PERIODS), len(EMA_PERIODS) + 4)  # rows of the averages
-_ROOT = np.sqrt(np.array([*SPANS, *EMA_PERIODS, LOOKBACK], dtype=np.float64))[:, None]  # [12,1]
+ROOT = np.sqrt(np.array([*SPANS, *EMA_PERIODS, LOOKBACK], dtype=np.float64))[:, None]  # [12,1]
 _LAGS = np.array(SPANS)
 
 
@@ -47,7 +47,7 @@ def _smoothing() -> np.ndarray:
     return table
 
 
-_WEIGHTS = _smoothing()
+WEIGHTS = _smoothing()
 
 
 @plain_if_one
@@ -151,7 +151,7 @@ class MarketSenses:
         np.subtract(np.maximum(bars.high, before), np.minimum(bars.low, before), out=step[_RANGE])
         np.multiply(change, change, out=step[_SQUARE])
         step -= averages
-        step *= _WEIGHTS[min(seen, _RAMP)][:, None]
+        step *= WEIGHTS[min(seen, _RAMP)][:, None]
         averages += step
 
     def _refresh(self, bars: Bars, logs: np.ndarray, newest: int, seen: int) -> None:
@@ -160,13 +160,13 @@ class MarketSenses:
         sigma, averages = state.sigma, state.averages
         back = min(seen, LOOKBACK)
         closes = state.history[_CLOSE, :, newest - back : newest + 1]  # [M,back+1]
-        reference = np.empty((len(_ROOT), len(sigma)))  # [12,M], log prices that the close is compared with
+        reference = np.empty((len(ROOT), len(sigma)))  # [12,M], log prices that the close is compared with
         reference[: len(SPANS)] = closes.take(back - np.minimum(_LAGS, back), axis=1).T
         reference[len(SPANS) : -1] = averages[: len(EMA_PERIODS)]
         np.log(reference[len(SPANS) : -1], out=reference[len(SPANS) : -1])
         highs = state.history[_HIGH, :, newest - min(seen, LOOKBACK - 1) : newest + 1]
         np.maximum.reduce(highs, axis=1, out=reference[-1])
-        gaps = (logs[0] - reference) / (_ROOT * sigma)
+        gaps = (logs[0] - reference) / (ROOT * sigma)
 
         work = np.zeros((N_MARKET, len(sigma)))  # in the order of arena.spec.MARKET_COLUMNS
         work[:11] = gaps[:-1]

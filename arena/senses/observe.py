@@ -34,6 +34,16 @@ def observe(
         out[~seen] = 0.0
 
 
+def crowding_of(bodies: Bodies, alive: np.ndarray, markets: int) -> np.ndarray:
+    """Return [M] f64 the share of the living [P] bool that hold shares, real or paper."""
+    held = (bodies.shares > 0.0) & alive
+    if markets == 1:
+        return np.array([int(np.count_nonzero(held)) / max(int(np.count_nonzero(alive)), 1)])
+    holders, seated = np.add.reduce(np.array((held, alive)).reshape(2, markets, -1), axis=-1, dtype=np.int64)
+    share: np.ndarray = holders / np.maximum(seated, 1)
+    return share
+
+
 def _own_columns(close: np.ndarray, sigma: np.ndarray, bodies: Bodies, endowment: float) -> np.ndarray:
     """Return [N_OWN,P] f64, not yet clipped, in the order of arena.spec.OWN_COLUMNS."""
     seats_total = len(bodies.equity)

@@ -11,11 +11,11 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
-from arena import rng, spec
+from arena import rng
 from arena.body import accounting, lifecycle
-from arena.body.orders import Orders, action_mask, decide_orders, limits_of
-from arena.body.state import ESTATE, TRADING, Accounts, Bodies, some
-from arena.config import ScarConfig
+from arena.body.orders import Orders
+from arena.body.state import ESTATE, Accounts, Bodies, some
+from arena.config import LifeConfig, RewardConfig, ScarConfig
 from arena.envs import auditing, rewards7
 from arena.envs.risk_manager import NO_STOP, RiskManager
 from arena.envs.trader import one
@@ -26,11 +26,15 @@ from arena.envs.trader.features import SPAN
 from arena.envs.trader.record import Record
 from arena.envs.trader.sight import LiveSight, Sight, TapeBook, TapeSight
 from arena.envs.trader.signals import SignalProvider, checked
+from arena.kernel.market import market_of
+from arena.kernel.phases import phases_of
 from arena.market.background import Market
 from arena.market.shocks import Path
 from arena.market.tape import Tape
+from arena.phases import Rules
 
-_UNHURT: Final = ScarConfig()
+_UNHURT: Final = (ScarConfig(), LifeConfig(), RewardConfig())
+"""Nobody here is scarred, dies or earns by these."""
 _TAPE_LEAD: Final = 128
 """Bars before an episode that the tape's market is told of; the senses have the whole past."""
 _BLOCK: Final = 256
@@ -87,9 +91,9 @@ class Desk:
         self.bodies, self.accounts = Bodies.allocate(self.markets), Accounts.allocate(self.markets)
         self.record = Record.allocate(self.markets)
         self.risk = RiskManager(config, self.markets, seeds[0])
-        self.mask = np.zeros((self.markets, spec.N_ACTIONS), dtype=bool)  # [M,A]
+        self._phases = phases_of(self.bodies, self.accounts, Rules(config.body, *_UNHURT))
+        self.mask = self._phases.mask  # [M,A] bool
         self.ratios = np.zeros((2, self.markets))  # Sharpe, Sortino
-        self._on_paper = np.zeros(self.markets, dtype=bool)  # nobody
         self._weights = rewards7.weights_of(config)
         accounting.open_accounts(self.accounts, 1, config.body.endowment, self.sight.close)
         for market in range(self.markets):
@@ -105,7 +109,7 @@ class Desk:
         if recorded is None:
             live = msgspec.structs.replace(config.market, warmup_bars=warmup)
             paths = [Path(seed, 0) for seed in seeds]
-            market = Market(live, self.markets, _BLOCK, seeds[0], endowment, paths=paths)
+            market = market_of(live, self.markets, _BLOCK, seeds[0], endowment, paths=paths)
             sight = LiveSight(self.markets, config, warmup)
             mood = market.state.fundamentalists
             for bar, bars in enumerate(market.warming_up()):
@@ -120,7 +124,7 @@ class Desk:
         starts = [int(rng.stream(seed, "tape window").integers(warmup, last + 1)) for seed in seeds]
         paths = [Path(seed, 0, start - _TAPE_LEAD) for seed, start in zip(seeds, starts, strict=True)]
         taped = msgspec.structs.replace(config.market, source="tape", warmup_bars=_TAPE_LEAD)
-        market = Market(taped, self.markets, self.bars_left, seeds[0], endowment, recorded.tape, paths)
+        market = market_of(taped, self.markets, self.bars_left, seeds[0], endowment, recorded.tape, paths)
         tape_sight = TapeSight(recorded.book, np.array(starts) - 1)
         if self.signals is not None:
             for lead in range(SPAN, 1, -1):
@@ -150,23 +154,20 @@ class Desk:
 
     def step(self, actions: np.ndarray) -> Played:
         """Play one bar with actions [M] that were decided on the latest observation."""
-        config, bodies, accounts, sight = self.config, self.bodies, self.accounts, self.sight
+        config, bodies, phases, sight = self.config, self.bodies, self._phases, self.sight
         before = _Before(
             bodies.equity.copy(), bodies.holding_ticks + 1.0, bodies.entry_price.copy(), bodies.drawdown.copy()
         )
-        forced, limits = self.risk.forced(), self._limits
-        orders = decide_orders(bodies, actions, self.mask, limits, sight.close, forced, config.body)
-        bodies.invalid_actions += orders.illegal
+        orders = phases.decide(actions, sight.close, self.risk.forced())
         orders, trimmed = self.risk.trimmed(orders, bodies, sight.close)
         events = self.risk.events(actions, orders, trimmed, bodies)
         mood = self.market.state.fundamentalists
         reservation = self.market.reserve()
-        clearing = self.market.clear(reservation, *accounting.auction_totals(orders, self._on_paper, self.markets))
-        depth = self.market.depth
-        fills = accounting.settle(bodies, accounts, orders, self._on_paper, clearing, depth, limits.fee_rate)
+        clearing = self.market.clear(reservation, *phases.totals(orders))
+        fills = phases.settle(orders, clearing, self.market.depth)
         bars = self.market.roll_bar(clearing, fills.crossed, fills.imbalance)
-        accounting.mark(bodies, bars.close)
-        accounting.check_conservation(accounts, bodies)
+        phases.mark(bars.close)
+        phases.check()
         sight.update(bars, self._mood(mood))
         self._predict(sight)
         score = self._score_one if self.markets == 1 else self._score
@@ -222,9 +223,7 @@ class Desk:
         sight, risk = self.sight, self.config.risk
         returns = sight.returns(risk.var_bars) if risk.value_at_risk > 0.0 else _CALM
         self.risk.look(self.bodies, sight.close, sight.atr, returns)
-        self._limits = limits_of(self.bodies, sight.close, self.config.body)
-        alive = self.bodies.status == TRADING
-        action_mask(self.bodies, alive, self._limits, self.config.body, _UNHURT, self.mask)
+        self._phases.allow(sight.close)
         self.risk.restrict(self.mask)
 
     def change_future(self, after: int, sentiment: np.ndarray | None) -> None:

@@ -1,0 +1,33 @@
+"""The fused kernel for tests: a skip where there is none, and the same source built otherwise."""
+
+import ctypes
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from agents import fused, fused_build
+from arena import native
+
+LEARNER, WHY = fused.resolve("auto")
+needs_kernel = pytest.mark.skipif(LEARNER != "fused", reason=f"no fused kernel here: {WHY}")
+
+
+def variants() -> dict[str, tuple[str, ...]]:
+    """Return flags under which the same source must compute the same bytes."""
+    here = fused_build.processor_flags()
+    found = {"unoptimised": (*here, "-O0"), "little optimised": (*here, "-O1")}
+    if here == ("-march=native",):
+        found |= {"256-bit vectors": ("-mavx2", "-mfma", "-mf16c")}
+    return found
+
+
+VARIANTS: Final = variants()
+every_build = pytest.mark.parametrize("flags", VARIANTS.values(), ids=list(VARIANTS))
+
+
+def built_with(flags: tuple[str, ...], cache: Path) -> ctypes.CDLL:
+    """Return the kernel built with these flags into a cache of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(native, "cache_directory", lambda: cache)
+        return fused.open_library(fused_build.compiled_library(flags=flags))
