@@ -171,7 +171,7 @@ static void back(float *dx, long ldx, const float *d, long ldd, const float *tra
 
 /* ---- one agent ---- */
 
-typedef struct { /* the same fields in the same order as agents/fused.py Job */
+typedef struct { /* the same fields in the same order as agents/fused_job.py Job */
     int64_t obs_dim, hidden1, hidden2, actions, n_params, batch, count;
     int64_t dueling, double_q, mask, target, hard_every; /* target: 0 none, 1 soft, 2 hard */
     double beta1, beta2;
@@ -202,6 +202,11 @@ typedef struct { /* the same fields in the same order as agents/fused.py Job */
     float *priority; /* [N,B] or null: unweighted |TD error| */
     uint8_t *good; /* [N] */
     int64_t *next; /* the row that nobody has taken yet */
+    const int64_t *rows; /* [N] how many of the B observations are asked about, or null: all */
+    float *q; /* [N,B,A], or null where only a decision is asked for */
+    const double *explore; /* [N] the probability of it; as are the next two */
+    int8_t *decided;
+    uint8_t *forbidden; /* whether the best action by Q alone is illegal */
     trees priorities; /* with levels: drawn from them (priority.c), and the errors remembered there */
 } job;
 
@@ -279,7 +284,6 @@ static net open_net(const job *j, const space *s, const float *row, float *packe
         copy_rows((float *)to.w2, p2, n.w2, h2, h1 + 1 + o, h2);
         n = to;
     }
-    memset(n.q_columns, 0, MAX_ACTIONS * (p2 + 1) * sizeof(float));
     float part = -1.0f / (float)a, lift = 0.0f;
     if (j->dueling) {
         for (long i = 0; i < a; i++) lift = fmaf(part, n.b3[i], lift);
@@ -295,10 +299,17 @@ static net open_net(const job *j, const space *s, const float *row, float *packe
         for (long i = 0; i < a; i++) {
             v16 weights = add16(load16(n.w3 + i * p2 + c), common);
             store16(n.q_rows + i * p2 + c, weights);
-            for (int l = 0; l < LANES; l++) n.q_columns[(c + l) * MAX_ACTIONS + i] = n.q_rows[i * p2 + c + l];
         }
     }
     return n;
+}
+
+/* Many rows are asked at once: the head is laid out by column, eight actions in a vector. */
+static void turn_head(const net *n, long p2, long actions) {
+    memset(n->q_columns, 0, MAX_ACTIONS * p2 * sizeof(float));
+    for (long i = 0; i < actions; i++)
+        for (long c = 0; c < p2; c++) n->q_columns[c * MAX_ACTIONS + i] = n->q_rows[i * p2 + c];
+    for (long i = actions; i < MAX_ACTIONS; i++) n->q_bias[i] = 0.0f;
 }
 
 /* R rows of q [rows,8] from h2 [rows,p2] */
@@ -314,6 +325,7 @@ INLINE void q_tile(const int R, const net *n, const float *h2, long ld, long dep
 
 static void q_values(const job *j, const space *s, const net *n, const float *h2, float *q, long rows) {
     long m = 0;
+    turn_head(n, s->p2, j->actions);
     for (; m + 8 <= rows; m += 8) q_tile(8, n, h2 + m * s->p2, s->p2, j->hidden2, q + m * MAX_ACTIONS);
     for (; m < rows; m++) q_tile(1, n, h2 + m * s->p2, s->p2, j->hidden2, q + m * MAX_ACTIONS);
 }
@@ -326,16 +338,16 @@ static uint64_t mix(uint64_t x) { /* arena/rng.py */
     return x ^ x >> 31;
 }
 
-static void uniforms(const job *j, int64_t n, double *u) { /* [B] */
+static void uniforms(const job *j, int64_t n, double *u, int64_t count) { /* [count] */
     const uint64_t golden = 0x9E3779B97F4A7C15u;
     const uint64_t start = mix(mix((uint64_t)j->ids[n] * golden + j->key) + j->tick * 0x94D049BB133111EBu);
-    for (int64_t i = 0; i < j->batch; i++)
+    for (int64_t i = 0; i < count; i++)
         u[i] = (double)(mix(start + (j->column + i + 1) * golden) >> 11) * 0x1p-53;
 }
 
 static void draw(const job *j, const space *s, int64_t n) {
     int64_t seat = j->seats[n], choices = j->filled[seat] - j->n_step, newest = j->write[seat] - 1 - j->n_step;
-    uniforms(j, n, s->u);
+    uniforms(j, n, s->u, j->batch);
     for (int64_t i = 0; i < j->batch; i++) {
         int64_t row = newest - (int64_t)(s->u[i] * (double)(choices > 1 ? choices : 1));
         while (row < 0) row += j->capacity;
@@ -349,7 +361,7 @@ static void begin(const job *j, space *s, int64_t n) {
     if (!t->levels || n >= j->count) return;
     int64_t seat = j->seats[n];
     take_in(t, seat, j->done + seat * j->capacity, j->write[seat], j->filled[seat], j->capacity, j->n_step);
-    uniforms(j, n, s->coming.mass);
+    uniforms(j, n, s->coming.mass, j->batch);
     begin_draws(t, &s->coming, seat, j->batch);
 }
 
@@ -631,7 +643,42 @@ static void learn_one(const job *j, space *s, long n, long next) {
         remember_errors(&j->priorities, seat, j->batch, j->priority + n * j->batch, s->leaf, s->now.flat);
 }
 
-/* ---- what agents/fused.py calls ---- */
+/* ---- acting ---- */
+
+static float dot(const float *a, const float *b, long n) { /* n is padded */
+    v16 sum = splat16(0.0f);
+    float sums[LANES];
+    for (long i = 0; i < n; i += LANES) sum = fma16(load16(a + i), load16(b + i), sum);
+    store16(sums, sum);
+    return sum_of(sums, LANES);
+}
+
+/* Q [rows,8] of row n's network for its observations, each by itself: the bytes of one do not depend on the others. */
+static const float *ask(const job *j, space *s, int64_t n) {
+    long a = j->actions, rows = j->rows ? j->rows[n] : j->batch;
+    net online = open_net(j, s, j->params + j->seats[n] * j->n_params, s->packed[0], s->heads[0]);
+    layer(s->h1, s->p1, j->x + n * j->batch * j->obs_dim, j->obs_dim, online.w1, online.b1, rows, j->obs_dim);
+    layer(s->h2, s->p2, s->h1, s->p1, online.w2, online.b2, rows, j->hidden1);
+    for (long i = 0; i < rows; i++)
+        for (long k = 0; k < a; k++)
+            s->q[i * MAX_ACTIONS + k] = online.q_bias[k] + dot(online.q_rows + k * s->p2, s->h2 + i * s->p2, s->p2);
+    for (long i = 0; j->q && i < rows; i++)
+        memcpy(j->q + (n * j->batch + i) * a, s->q + i * MAX_ACTIONS, a * sizeof(float));
+    return s->q;
+}
+
+/* The best legal action by q, or with probability j->explore a uniform legal one: agents/policy.py. */
+static int8_t decide(const job *j, int64_t n, const float *q) {
+    double u[2];
+    uniforms(j, n, u, 2);
+    unsigned legal = j->legal_t[n];
+    if (u[0] >= j->explore[n]) return best(q, j->actions, legal);
+    long skip = (long)(u[1] * __builtin_popcount(legal));
+    for (; skip > 0; skip--) legal &= legal - 1;
+    return legal ? __builtin_ctz(legal) : 0;
+}
+
+/* ---- what agents/fused.py and agents/fused_play.py call ---- */
 
 int64_t fused_job_size(void) { return sizeof(job); }
 
@@ -660,5 +707,34 @@ void fused_learn(const job *j, float *memory) {
         s.coming = s.now, s.now = drawn;
         learn_one(j, &s, n, following);
         n = following;
+    }
+}
+
+/* Q of every wanted row, and its decision where one is asked for (then one observation each). */
+void fused_play(const job *j, float *memory) {
+    space s;
+    divide(j, &s, memory);
+    for (int64_t n = take(j); n < j->count; n = take(j)) {
+        const float *q = ask(j, &s, n);
+        if (!j->decided) continue;
+        j->decided[n] = decide(j, n, q);
+        j->forbidden[n] = !(j->legal_t[n] >> best(q, j->actions, 255u) & 1);
+    }
+}
+
+/* How far row i of a lies from row i of b, as a share of b's length; n is a multiple of 32. */
+void fused_gaps(const float *a, const float *b, int64_t rows, int64_t n, double *gaps) {
+    for (int64_t i = 0; i < rows; i++, a += n, b += n) {
+        v16 apart = splat16(0.0f), known = apart;
+        float sums[2][LANES];
+        for (int64_t k = 0; k < n; k += LANES) {
+            v16 y = load16(b + k), gap = sub16(load16(a + k), y);
+            apart = fma16(gap, gap, apart);
+            known = fma16(y, y, known);
+        }
+        store16(sums[0], apart);
+        store16(sums[1], known);
+        double size = sqrtf(sum_of(sums[1], LANES));
+        gaps[i] = sqrtf(sum_of(sums[0], LANES)) / (size < 1e-12 ? 1e-12 : size);
     }
 }

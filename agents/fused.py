@@ -2,7 +2,7 @@
 
 The mathematics is that of learn.py, the contract that of learn_fast.FastLearner; prioritised draws are those of
 priority.py to the bit. agents/fused.c and the two files before it are compiled on this machine by the compiler that
-is there (agents/fused_build.py); without one, FastLearner does the work.
+is there (arena/native.py); without one, FastLearner does the work. How it acts: fused_play.py.
 Its bytes depend neither on threads, seats and neighbours nor on the processor's vectors or the compiler.
 """
 
@@ -16,44 +16,33 @@ import numpy as np
 import torch
 
 from agents import brains as brain
+from agents import fused_play
 from agents.brains import Brains
 from agents.config import MindConfig
 from agents.fused_build import compiled_library, load
+from agents.fused_job import Job, aligned, sizes
 from agents.learn import LearnStats, Rates, learn_step
 from agents.priority import Priorities, beta_at
-from agents.replay import Batch, Draws, Replay
+from agents.replay import Batch, Draws, Replay, Rows
 from arena.errors import EnvironmentFault
 from arena.rng import stream, uniforms
 from arena.spec import N_ACTIONS
 
 _TARGETS: Final = ("none", "soft", "hard")
 _FIGURES: Final = ("loss", "td_error", "grad_norm", "q_mean", "q_max")
-_LONG, _DOUBLE, _FLOAT, _POINTER = ctypes.c_int64, ctypes.c_double, ctypes.c_float, ctypes.c_void_p
+_LONG, _POINTER = ctypes.c_int64, ctypes.c_void_p
+_FUNCTIONS: Final = {
+    "fused_job_size": (_LONG,),
+    "fused_space": (_LONG, _POINTER),
+    "fused_learn": (None, _POINTER, _POINTER),
+    "fused_play": (None, _POINTER, _POINTER),
+    "fused_gaps": (None, _POINTER, _POINTER, _LONG, _LONG, _POINTER),
+}
+"""What the kernel offers: what it returns, what it takes."""
 _TOLERANCE: Final = 1e-4
 """Of the self-test, relative; a sign, an index or a term that is wrong is off by a thousand times that."""
 
 LearnerName = Literal["auto", "fused", "fast", "reference"]
-
-
-class Job(ctypes.Structure):
-    """The arguments of one call: the same fields in the same order as `job` in fused.c."""
-
-    _fields_ = (
-        *((name, _LONG) for name in ("obs_dim", "hidden1", "hidden2", "actions", "n_params", "batch", "count")),
-        *((name, _LONG) for name in ("dueling", "double_q", "mask", "target", "hard_every")),
-        *((name, _DOUBLE) for name in ("beta1", "beta2")),
-        *((name, _FLOAT) for name in ("eps", "huber", "clip", "unused")),
-        *((name, _POINTER) for name in ("params", "frozen", "moment1", "moment2", "steps")),
-        *((name, _POINTER) for name in ("seats", "wanted", "rate", "tau", "x", "a_tm1", "r_t", "discount_t")),
-        *((name, _POINTER) for name in ("legal_t", "weight", "obs", "action", "reward", "done", "legal", "write")),
-        *((name, _POINTER) for name in ("filled", "gamma")),
-        *((name, _LONG) for name in ("capacity", "n_step")),
-        *((name, _POINTER) for name in ("row", "ids")),
-        *((name, ctypes.c_uint64) for name in ("key", "tick", "column")),
-        *((name, _POINTER) for name in ("figures", "priority", "good", "next", "levels", "largest", "waiting")),
-        *((name, _LONG) for name in ("trees", "depth")),
-        *((name, _DOUBLE) for name in ("alpha", "beta", "beta_updates", "epsilon")),
-    )
 
 
 class FusedLearner:
@@ -68,9 +57,8 @@ class FusedLearner:
         self._library = fused_library() if library is None else library
         layout = brains.layout
         self._job = Job(
-            obs_dim=layout.obs_dim, hidden1=layout.hidden1, hidden2=layout.hidden2, actions=layout.n_actions,
-            n_params=layout.n_params, batch=config.batch, dueling=layout.dueling, double_q=config.double,
-            mask=config.mask_bellman, target=_TARGETS.index(config.target), hard_every=config.hard_target_every,
+            **sizes(layout, config.batch), double_q=config.double, mask=config.mask_bellman,
+            target=_TARGETS.index(config.target), hard_every=config.hard_target_every,
             beta1=config.adam_beta1, beta2=config.adam_beta2, eps=config.adam_eps, huber=config.huber_delta,
             clip=config.grad_clip, params=brains.params.data_ptr(), frozen=brains.target.data_ptr(),
             moment1=brains.moment1.data_ptr(), moment2=brains.moment2.data_ptr(), steps=brains.steps.data_ptr(),
@@ -78,7 +66,7 @@ class FusedLearner:
             epsilon=config.priority_epsilon,
         )  # fmt: skip
         floats = self._library.fused_space(ctypes.byref(self._job))
-        self._spaces = [_aligned(floats) for _ in range(threads)]
+        self._spaces = [aligned(floats) for _ in range(threads)]
         self._pool = ThreadPoolExecutor(threads, "learner") if threads > 1 else None
 
     def step(self, batch: Batch, rates: Rates, active: np.ndarray) -> LearnStats:
@@ -87,21 +75,11 @@ class FusedLearner:
         given = {name: None if (t := getattr(batch, name)) is None else t.contiguous().numpy() for name in names}
         return self._run(batch.seats, rates, active, given)
 
-    def step_rows(
-        self,
-        replay: Replay,
-        seats: np.ndarray,
-        row: np.ndarray,
-        weight: np.ndarray,
-        gamma: np.ndarray,
-        rates: Rates,
-        active: np.ndarray,
-    ) -> LearnStats:
-        """The same straight from the rings: transitions from `row` [N,B] i64 on, weighted [N,B] f32; gamma [N]."""
+    def step_rows(self, replay: Replay, rows: Rows, gamma: np.ndarray, rates: Rates, active: np.ndarray) -> LearnStats:
+        """The same straight from the rings; gamma [N]."""
         self._job.capacity, self._job.n_step = replay.capacity, self.config.n_step
-        given = _rings(replay)
-        given |= {"row": row.astype(np.int64), "weight": weight.astype(np.float32), "gamma": gamma.astype(np.float32)}
-        return self._run(seats, rates, active, given)
+        given = _rings(replay) | {"row": rows.row.astype(np.int64), "weight": rows.weight.astype(np.float32)}
+        return self._run(rows.seats, rates, active, given | {"gamma": gamma.astype(np.float32)})
 
     def step_drawn(
         self,
@@ -171,12 +149,6 @@ def _rings(replay: Replay) -> dict[str, np.ndarray | None]:
     }  # fmt: skip
 
 
-def _aligned(floats: int) -> np.ndarray:
-    """Return zeros [floats] f32 that begin on a cache line."""
-    memory = np.zeros(floats + 16, dtype=np.float32)
-    return memory[-(memory.ctypes.data // 4) % 16 :][:floats]
-
-
 def resolve(asked: LearnerName, device: str = "cpu") -> tuple[Literal["fused", "fast", "reference"], str]:
     """Return (learner, why it was chosen): "auto" is the fused one where it can be had, else the fast one.
 
@@ -217,12 +189,10 @@ def open_library(path: Path) -> ctypes.CDLL:
     """Load a compiled kernel and hold it against learn.py and priority.py. Raises EnvironmentFault if they differ."""
     library = load(path)
     try:
-        for name, kind in (("fused_job_size", _LONG), ("fused_space", _LONG), ("fused_learn", None)):
-            getattr(library, name).restype = kind
+        for name, (result, *arguments) in _FUNCTIONS.items():
+            getattr(library, name).restype, getattr(library, name).argtypes = result, arguments
     except AttributeError as error:
         raise EnvironmentFault(f"{path}: is no kernel of ours ({error}); remove it, it will be made again") from None
-    library.fused_space.argtypes = (_POINTER,)
-    library.fused_learn.argtypes = (_POINTER, _POINTER)
     if library.fused_job_size() != ctypes.sizeof(Job):
         raise EnvironmentFault(f"{path}: takes other arguments than this build gives; remove it, it will be made again")
     if wrong := self_test(library):
@@ -250,7 +220,7 @@ def self_test(library: ctypes.CDLL) -> str:
         for name in ("params", "target", "moment1", "moment2", "steps"):
             if not torch.allclose(getattr(slow, name), getattr(quick, name), rtol=_TOLERANCE, atol=1e-6):
                 return name
-    return _test_priorities(library)
+    return _test_priorities(library) or fused_play.self_test(library)
 
 
 def _test_priorities(library: ctypes.CDLL) -> str:
@@ -272,7 +242,7 @@ def _test_priorities(library: ctypes.CDLL) -> str:
             continue
         u, beta = uniforms(key, ids, tick, config.batch), beta_at(brains[0].steps.numpy(), config)
         row, weight = slow.sample(u, beta, replay, config.n_step, ids)
-        told = rowed.step_rows(replay, ids, row, weight, gamma, rates, yes).priority
+        told = rowed.step_rows(replay, Rows(ids, row, weight), gamma, rates, yes).priority
         if told is not None:
             slow.update(ids, row, told, config)
         drawn.step_drawn(replay, Draws(ids, ids, key, tick, 0), gamma, rates, yes, quick)

@@ -8,7 +8,7 @@ from agents.fused import FusedLearner, LearnerName, resolve
 from agents.learn import LearnStats, Rates, learn_step
 from agents.learn_fast import FastLearner
 from agents.priority import Priorities, beta_at
-from agents.replay import Batch, Draws, Replay
+from agents.replay import Batch, Draws, Replay, Rows
 from arena.rng import uniforms
 
 
@@ -44,25 +44,18 @@ class Learner:
         u = uniforms(draws.key, draws.ids, draws.tick, draws.column + config.batch)[:, draws.column :]
         beta = beta_at(self._brains.steps.cpu().numpy()[seats], config)
         row, weight = priorities.sample(u, beta, self._replay, config.n_step, seats)
-        stats = self.from_rows(seats, row, weight, gamma, rates, active)
+        stats = self.from_rows(Rows(seats, row, weight), gamma, rates, active)
         if stats.priority is not None:
             good = stats.updated[seats]
             priorities.update(seats[good], row[good], stats.priority[good], config)
         return stats
 
-    def from_rows(
-        self,
-        seats: np.ndarray,
-        row: np.ndarray,
-        weight: np.ndarray,
-        gamma: np.ndarray,
-        rates: Rates,
-        active: np.ndarray,
-    ) -> LearnStats:
-        """Update from the transitions that begin at `row` [N,B] i64, weighted [N,B] f32."""
+    def from_rows(self, rows: Rows, gamma: np.ndarray, rates: Rates, active: np.ndarray) -> LearnStats:
+        """Update the seats of `rows` that are active [P] bool; gamma [N]."""
         if self._fused is not None:
-            return self._fused.step_rows(self._replay, seats, row, weight, gamma, rates, active)
-        return self.step(self._replay.transitions(row, self._config.n_step, gamma, seats, weight), rates, active)
+            return self._fused.step_rows(self._replay, rows, gamma, rates, active)
+        batch = self._replay.transitions(rows.row, self._config.n_step, gamma, rows.seats, rows.weight)
+        return self.step(batch, rates, active)
 
     def step(self, batch: Batch, rates: Rates, active: np.ndarray) -> LearnStats:
         """Update from a batch that lies ready."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 import numpy as np
-import torch
 
 from agents import brains as brain
 from agents import genome
@@ -16,10 +15,10 @@ from agents.config import GenomeConfig, MindConfig
 from agents.fused import LearnerName
 from agents.learn import LearnStats, Rates
 from agents.learner import Learner
-from agents.policy import epsilon_at, explore, mask_bits
+from agents.networks import Networks, gaps
+from agents.policy import Chances, epsilon_at, mask_bits
 from agents.priority import Priorities
-from agents.qnet import forward, head_matrix
-from agents.replay import CUT, Draws, Replay
+from agents.replay import CUT, Draws, Replay, Rows
 from agents.scripted import STRATEGIES, decide
 from agents.vitals import Vitals
 from arena import arrays
@@ -30,7 +29,6 @@ from arena.spec import COLUMN_INDEX, N_ACTIONS, OBS_DIM
 EMPTY_MIND, DQN = -1, 0
 """Values of `Minds.kind`; strategy s of `scripted.STRATEGIES` is s + 1."""
 
-_BLOCK: Final = 64
 _SCAR_COLUMNS: Final = [COLUMN_INDEX["damage"], COLUMN_INDEX["fee_multiplier"]]
 
 _OWN_ARRAYS: Final = ("kind", "genes", "age_ticks")
@@ -85,12 +83,11 @@ class Minds:
         self.priorities = Priorities.allocate(seats, mind.replay_capacity) if mind.prioritised else None
         self.vitals = Vitals.allocate(seats, N_ACTIONS)
         self.checks = Checks.allocate(seats)
-        self._weights = brain.views(self.brains.layout, self.brains.params)
-        self._head = head_matrix(self.brains.layout, device)
         self._start = max(min(mind.learn_start, mind.replay_capacity), mind.n_step + 1)
         self._act_key = purpose_key(seed, "act")
         self._replay_key = purpose_key(seed, "replay")
         self.learner = Learner(learner, self.brains, self.replay, mind, threads)
+        self._networks = Networks(self.brains.layout, self.brains.params, self.learner.name)
 
     def kind_name(self, seat: int) -> str:
         """Return "dqn" or the name of the scripted strategy in a seat: the inverse of `kind_of`."""
@@ -102,11 +99,8 @@ class Minds:
         return dict(zip(genome.GENES, self.genes[seat].tolist(), strict=True))
 
     def q_values(self, obs: np.ndarray) -> np.ndarray:
-        """Return Q [P,A] f32 for obs [P,D] f32: seat p's network on row p."""
-        with torch.inference_mode():
-            x = torch.from_numpy(obs).to(self.device)[:, None, :]
-            q: np.ndarray = forward(self._weights, x, self._head)[:, 0].cpu().numpy()
-        return q
+        """Return Q [P,A] f32 for obs [P,D] f32: what seat p's network makes of row p when it decides."""
+        return self._networks.q_values(self._seen(obs)[:, None])[:, 0]
 
     def epsilon(self) -> np.ndarray:
         """Return the exploration rate of each seat's mind [P] f64; 0 for empty and scripted seats."""
@@ -127,21 +121,15 @@ class Minds:
 
         agent_id [P] i64; regime [P] i8 is seen by oracles only; tick is the run's tick number.
         """
-        u = uniforms(self._act_key, agent_id, tick, 2)
-        q = self.q_values(self._seen(obs))
-        best = q.argmax(axis=1)
-        bits = mask_bits(mask)
-        masked = ((bits >> best) & 1) == 0  # [P] the best action is illegal
-        greedy = np.where(mask, q, -np.inf).argmax(axis=1) if masked.any() else best
-        action = explore(greedy, bits, self.epsilon(), u)
-        scripted = np.flatnonzero(self.kind > DQN)
+        chances = Chances(self._act_key, agent_id, tick)
+        learners = living & (self.kind == DQN)
+        action, forbidden = self._networks.decide(self._seen(obs), mask_bits(mask), self.epsilon(), chances, learners)
+        scripted = np.flatnonzero(living & (self.kind > DQN))
         if len(scripted):
-            action[scripted] = decide(
-                self.kind[scripted] - 1, obs[scripted], mask[scripted], regime[scripted], u[scripted]
-            )
-        action[~living] = 0
+            u = uniforms(self._act_key, agent_id[scripted], tick, 2)
+            action[scripted] = decide(self.kind[scripted] - 1, obs[scripted], mask[scripted], regime[scripted], u)
         seats = np.flatnonzero(living)
-        self.vitals.acted(seats, action[seats], masked[seats] & (self.kind[seats] == DQN))
+        self.vitals.acted(seats, action[seats], forbidden[seats])
         self.age_ticks += living
         return action
 
@@ -204,8 +192,8 @@ class Minds:
         newest = (self.replay.write[seats] - 1 - self.config.n_step) % self.replay.capacity
         weight = (self.replay.done[seats, newest] != CUT).astype(np.float32)
         one = (1, self.config.batch)  # the same one in every place of the batch: the mean is that of one
-        row, weights = np.tile(newest[:, None], one), np.tile(weight[:, None], one)
-        return self.learner.from_rows(seats, row, weights, gamma, rates, ready)
+        rows = Rows(seats, np.tile(newest[:, None], one), np.tile(weight[:, None], one))
+        return self.learner.from_rows(rows, gamma, rates, ready)
 
     def end_round(self) -> dict[str, np.ndarray]:
         """Return the vital signs of the round, [P] each (see `Vitals.summary`), and begin the next.
@@ -214,9 +202,9 @@ class Minds:
         / |weights|; replay_fill, share of the ring in use; epsilon. NaN for seats without a network.
         """
         signs = self.vitals.summary()
-        learner = self.kind == DQN
-        signs["weight_change"] = np.where(learner, _relative(self.brains.params, self.brains.birth_params), np.nan)
-        signs["target_gap"] = np.where(learner, _relative(self.brains.target, self.brains.params), np.nan)
+        learner, name = self.kind == DQN, self.learner.name
+        signs["weight_change"] = np.where(learner, gaps(self.brains.params, self.brains.birth_params, name), np.nan)
+        signs["target_gap"] = np.where(learner, gaps(self.brains.target, self.brains.params, name), np.nan)
         signs["replay_fill"] = np.where(learner, self.replay.filled / self.replay.capacity, np.nan)
         signs["epsilon"] = np.where(learner, self.epsilon(), np.nan)
         self.vitals.reset()
@@ -320,14 +308,3 @@ class Minds:
     def weights_sha256(self, seat: int) -> str:
         """Return the SHA-256 hex of one seat's online weights, little-endian float32."""
         return brain.weights_sha256(self.brains, seat)
-
-
-def _relative(flat: torch.Tensor, reference: torch.Tensor) -> np.ndarray:
-    """Return |flat - reference| / |reference| by row, [P] f64; a block at a time, for the cache."""
-    blocks = []
-    for start in range(0, len(flat), _BLOCK):
-        known = reference[start : start + _BLOCK]
-        change = torch.linalg.vector_norm(flat[start : start + _BLOCK] - known, dim=1)
-        blocks.append(change / torch.linalg.vector_norm(known, dim=1).clamp(min=1e-12))
-    ratio: np.ndarray = torch.cat(blocks).double().cpu().numpy()
-    return ratio

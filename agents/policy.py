@@ -1,6 +1,6 @@
 """From Q-values to actions: masks, epsilon-greedy, the exploration schedule."""
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -37,17 +37,22 @@ def epsilon_at(age_ticks: np.ndarray, final: np.ndarray, decay_ticks: np.ndarray
     return value
 
 
-def act(q: np.ndarray, mask: np.ndarray, epsilon: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return actions [P] i8: the best legal one, or with probability `epsilon` a uniform legal one.
+class Chances(NamedTuple):
+    """Where the uniform numbers of a decision come from: `rng.uniforms(key, ids, tick, 2)`."""
 
-    q [P,A] f32; mask [P,A] bool; epsilon [P]; u [P,2] f64 in [0, 1): whether to explore, and where.
-    HOLD when nothing is legal.
+    key: np.uint64
+    ids: np.ndarray  # [P] i64
+    tick: int
+
+
+def act(q: np.ndarray, legal: np.ndarray, epsilon: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return (actions [P] i8, forbidden [P] bool): the best legal one, or with probability `epsilon` any legal one.
+
+    q [P,A] f32; mask bits legal [P] u8; epsilon [P]; u [P,2] f64 in [0, 1): whether to explore, and where.
+    forbidden: the best action by Q alone is illegal. HOLD when nothing is legal.
     """
-    greedy = np.where(mask, q, -np.inf).argmax(axis=1)
-    return explore(greedy, mask_bits(mask), epsilon, u)
-
-
-def explore(greedy: np.ndarray, bits: np.ndarray, epsilon: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return actions [P] i8: `greedy` [P], or with probability `epsilon` a uniform legal one of `bits` [P] u8."""
-    anywhere = LEGAL_CHOICE[bits, (u[:, 1] * LEGAL_COUNT[bits]).astype(np.int64)]
-    return np.where(u[:, 0] < epsilon, anywhere, greedy).astype(np.int8)
+    best = q.argmax(axis=1)
+    forbidden = ((legal >> best) & 1) == 0
+    greedy = np.where(LEGAL_MASK[legal], q, -np.inf).argmax(axis=1) if forbidden.any() else best
+    anywhere = LEGAL_CHOICE[legal, (u[:, 1] * LEGAL_COUNT[legal]).astype(np.int64)]
+    return np.where(u[:, 0] < epsilon, anywhere, greedy).astype(np.int8), forbidden

@@ -7,7 +7,7 @@
 
 enum { FOLLOWED_BY_ANOTHER_LIFE = 2 }; /* CUT of agents/replay.py */
 
-typedef struct { /* the same fields in the same order as the end of agents/fused.py Job */
+typedef struct { /* the same fields in the same order as the end of agents/fused_job.py Job */
     double *levels, *largest; /* all sums and leaves (agents/sum_tree.py), null: no priorities; [P] */
     int64_t *waiting; /* [P] */
     int64_t seats, depth;

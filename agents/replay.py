@@ -49,6 +49,14 @@ class Batch:
         return Batch(self.seats, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], weight)
 
 
+class Rows(NamedTuple):
+    """Where the B transitions of each of N seats begin, and how much each counts."""
+
+    seats: np.ndarray  # [N] i64, ascending
+    row: np.ndarray  # [N,B] i64
+    weight: np.ndarray  # [N,B] f32
+
+
 class Draws(NamedTuple):
     """What `rng.uniforms` needs to draw B transitions for each of N seats."""
 

@@ -3,11 +3,9 @@
 Prints how it does on unseen markets against a random and a holding trader, with 95 % intervals.
 """
 
-import argparse
-
 import torch
 from sb3_contrib import MaskablePPO
-from solo_scores import make_env, report  # type: ignore[import-not-found]  # beside this file
+from solo_scores import make_env, read_options, report  # type: ignore[import-not-found]  # beside this file
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from lineage.contest.statistics import Interval
@@ -26,11 +24,7 @@ def train(steps: int, seed: int) -> MaskablePPO:
 
 def main(arguments: list[str] | None = None) -> dict[str, Interval]:
     """Train, compare and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--episodes", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args(arguments)
+    chosen = read_options(__doc__, arguments)
     torch.set_num_threads(1)
     model = train(chosen.steps, chosen.seed)
     found: dict[str, Interval] = report(

@@ -3,10 +3,8 @@
 It knows no masks: an illegal action executes as HOLD. Prints how it does on unseen markets.
 """
 
-import argparse
-
 import torch
-from solo_scores import make_env, report  # type: ignore[import-not-found]  # beside this file
+from solo_scores import make_env, read_options, report  # type: ignore[import-not-found]  # beside this file
 from stable_baselines3 import DQN
 
 from lineage.contest.statistics import Interval
@@ -25,11 +23,7 @@ def train(steps: int, seed: int) -> DQN:
 
 def main(arguments: list[str] | None = None) -> dict[str, Interval]:
     """Train, compare and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--episodes", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    chosen = parser.parse_args(arguments)
+    chosen = read_options(__doc__, arguments)
     torch.set_num_threads(1)
     model = train(chosen.steps, chosen.seed)
     found: dict[str, Interval] = report(

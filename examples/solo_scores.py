@@ -1,5 +1,6 @@
 """What the solo examples share: a flat observation, two baselines, and scores on markets that nobody trained on."""
 
+import argparse
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +50,15 @@ class Newest(gymnasium.ObservationWrapper[np.ndarray, Any, Any]):
         """Return [7] bool; sb3-contrib asks for it by this name."""
         masks: np.ndarray = self.env.unwrapped.action_masks()  # type: ignore[attr-defined]
         return masks
+
+
+def read_options(description: str | None, arguments: list[str] | None) -> argparse.Namespace:
+    """Return steps, episodes and seed from the command line."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--steps", type=int, default=20_000)
+    parser.add_argument("--episodes", type=int, default=24)
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args(arguments)
 
 
 def make_env(bars: int = BARS) -> Newest:

@@ -13,9 +13,8 @@ import torch
 from msgspec.structs import replace
 
 from agents import genome
-from agents.brains import views
 from agents.mind import DQN, Minds
-from agents.qnet import forward, head_matrix
+from agents.networks import Networks
 from arena.arrays import dump, restore
 from arena.body import accounting
 from arena.body.state import APPRENTICE
@@ -77,15 +76,13 @@ class Probe:
         """Play one chunk: policy e sits in seat e of every stretch."""
         entrants = len(weights)
         arena = self._open(genes)
-        network, head = views(minds.brains.layout, weights), head_matrix(minds.brains.layout, weights.device)
+        networks = Networks(minds.brains.layout, weights, minds.learner.name, STRETCHES)
         crowding = COLUMN_INDEX["crowding"]
         for _ in range(TICKS):
             obs, mask = arena.observe()
             obs[:, crowding] = np.where(arena.bodies.shares > 0.0, 1.0, -1.0)  # it is its own whole crowd
             x = obs.reshape(STRETCHES, entrants, -1).transpose(1, 0, 2)  # [E,STRETCHES,D]
-            with torch.inference_mode():
-                q = forward(network, torch.from_numpy(np.ascontiguousarray(x)).to(weights.device), head).cpu().numpy()
-            q = q.transpose(1, 0, 2).reshape(len(obs), -1)
+            q = networks.q_values(np.ascontiguousarray(x)).transpose(1, 0, 2).reshape(len(obs), -1)
             arena.step(np.where(mask, q, -np.inf).argmax(axis=1).astype(np.int8))
         equity = np.maximum(arena.bodies.equity, 1e-9 * self._world.body.endowment)
         growth = np.log(equity / self._world.body.endowment).reshape(STRETCHES, entrants).T

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from agents.fused import LearnerName, resolve
-from arena.errors import DivergenceError, EnvironmentFault, StoreError
+from arena.errors import BuildError, DivergenceError, EnvironmentFault, StoreError
 from arena.market.tape import Tape, read_tape
 from lineage import rundir
 from lineage.config import RunConfig
@@ -38,14 +38,14 @@ def tape_of(path: Path | None, config: RunConfig) -> Tape | None:
 def open_world(directory: Path, row: RunRow, device: str, threads: int, kind: type[World] = World) -> World:
     """Return the world of a recorded run at its beginning, of a kind that may look on.
 
-    Raises StoreError when this build cannot play it.
+    Raises BuildError when other versions recorded it, StoreError when it cannot be played at all.
     """
     mine = versions()
     theirs = json.loads(row.versions_json)
     if mine != theirs:
         changed = ", ".join(f"{name} {theirs.get(name)} (here {mine.get(name)})"
                             for name in sorted(mine | theirs) if mine.get(name) != theirs.get(name))  # fmt: skip
-        raise StoreError(
+        raise BuildError(
             f"{directory}: recorded with another build: {changed}; install those versions to resume or replay it"
         )
     if genesis_of(row.seed, row.config_json, row.versions_json, row.inputs_json) != row.genesis:

@@ -144,22 +144,13 @@ def kill_at_random(victims: Victims, undisturbed: Undisturbed, place: Path, dice
     return kills
 
 
-def test_five_kills_at_random_moments(
-    victims: Victims, undisturbed: Undisturbed, duration: float, tmp_path: Path
+@pytest.mark.parametrize("many", [5, pytest.param(25, marks=pytest.mark.slow)])
+def test_kills_at_random_moments(
+    many: int, victims: Victims, undisturbed: Undisturbed, duration: float, tmp_path: Path
 ) -> None:
     """Somewhere between the start and the end: neither the dice nor the test decide where exactly."""
-    dice, kills = random.Random(1), 0
-    while kills < 5:
-        kills += kill_at_random(victims, undisturbed, tmp_path / f"run-{kills}", dice, duration)
-
-
-@pytest.mark.slow
-def test_twenty_five_kills_at_random_moments(
-    victims: Victims, undisturbed: Undisturbed, duration: float, tmp_path: Path
-) -> None:
-    """The same more often."""
-    dice, kills = random.Random(2), 0
-    while kills < 25:
+    dice, kills = random.Random(many), 0
+    while kills < many:
         kills += kill_at_random(victims, undisturbed, tmp_path / f"run-{kills}", dice, duration)
 
 

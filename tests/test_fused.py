@@ -19,15 +19,15 @@ from agents.brains import Brains
 from agents.config import MindConfig
 from agents.fused import FusedLearner
 from agents.learn import LearnStats, Rates, learn_step
-from agents.replay import CUT, Batch, Draws, Replay
+from agents.replay import CUT, Batch, Draws, Replay, Rows
+from arena import native
 from arena.errors import EnvironmentFault
 from arena.rng import purpose_key, stream, uniforms
+from tests.kernels import built_with, every_build, needs_kernel
 
 A, P = 7, 5
 BUFFERS = ("params", "target", "moment1", "moment2", "steps")
 FIGURES = ("loss", "td_error", "grad_norm", "q_mean", "q_max")
-LEARNER, WHY = fused.resolve("auto")
-needs_kernel = pytest.mark.skipif(LEARNER != "fused", reason=f"no fused kernel here: {WHY}")
 
 
 def founders(config: MindConfig, senses: int, ids: list[int]) -> Brains:
@@ -138,23 +138,13 @@ def test_bytes_depend_neither_on_threads_nor_on_seats_nor_on_neighbours(hidden: 
         assert all(torch.equal(getattr(other, name)[seat], getattr(fresh, name)[seat]) for name in BUFFERS)
 
 
-def variants() -> dict[str, tuple[str, ...]]:
-    """Return flags under which the same source must compute the same bytes."""
-    native = fused_build.processor_flags()
-    found = {"unoptimised": (*native, "-O0"), "little optimised": (*native, "-O1")}
-    if fused_build.processor_flags() == ("-march=native",):
-        found |= {"256-bit vectors": ("-mavx2", "-mfma", "-mf16c")}
-    return found
-
-
 @needs_kernel
-@pytest.mark.parametrize("flags", variants().values(), ids=list(variants()))
-def test_bytes_depend_neither_on_the_vector_width_nor_on_the_optimiser(
-    flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@every_build
+def test_an_update_depends_neither_on_the_vector_width_nor_on_the_optimiser(
+    flags: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The same source for other instructions: the same weights, moments and figures, last bit included."""
-    monkeypatch.setattr(fused_build, "cache_directory", lambda: tmp_path)
-    library = fused.open_library(fused_build.compiled_library(flags=flags))
+    library = built_with(flags, tmp_path)
     for hidden in SHAPES:
         config, ids = MindConfig(hidden=hidden, batch=13), [4, 8, 2]
         one, two = learned(config, ids, [0, 1, 2]), learned(config, ids, [0, 1, 2], library=library)
@@ -187,7 +177,7 @@ def test_the_rings_give_what_a_batch_gives(n_step: int, senses: int) -> None:
         newest, choices = (replay.write - 1 - n_step)[:, None], np.maximum(replay.filled - n_step, 1)[:, None]
         weight = np.ones(u.shape, np.float32) if batch.weight is None else batch.weight.numpy()
         row = (newest - (u * choices).astype(np.int64)) % 64
-        rowed.step_rows(replay, seats, row, weight, gamma, rates, everybody)
+        rowed.step_rows(replay, Rows(seats, row, weight), gamma, rates, everybody)
         for other in made[1:]:
             assert all(torch.equal(getattr(made[0], name), getattr(other, name)) for name in BUFFERS), tick
 
@@ -219,7 +209,7 @@ def test_what_is_not_finite_stops_one_agent_only(where: str, poison: float) -> N
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and a process that has not asked yet."""
-    monkeypatch.setattr(fused_build, "cache_directory", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(native, "cache_directory", lambda: tmp_path / "kernels")
     monkeypatch.delenv("CC", raising=False)
     fused._library.cache_clear()
     yield tmp_path / "kernels"
@@ -302,6 +292,10 @@ SABOTAGE = {
     "a bias left out": ("db2, b, p2);", "db2, b - 1, p2);"),
     "another power": ("sum * z + 0.9617966939259756", "sum * z + 0.9617966939"),
     "a sum forgotten": ("from >>= 1, to = (to + 1) >> 1", "from >>= 1, to >>= 1"),
+    "no dueling bias": ("n.b3[i] + lift;", "n.b3[i];"),
+    "another way to explore": ("skip > 0; skip--", "skip > 1; skip--"),
+    "the mask forgotten in acting": ("return best(q, j->actions, legal);", "return best(q, j->actions, 255u);"),
+    "a length cut short": ("for (int64_t k = 0; k < n; k += LANES) {", "for (int64_t k = LANES; k < n; k += LANES) {"),
     "another argument": ("uint64_t key, tick, column;", "uint64_t key, tick, column, more;"),
 }
 

@@ -10,24 +10,24 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from agents import fused, fused_build
+from agents import fused
+from arena import native
 from arena.errors import EnvironmentFault
 from lineage import engine
 from lineage.config import RunConfig
 from tests.commands import call, tiny
+from tests.kernels import LEARNER, needs_kernel
 from tests.runs import lively
 from tests.worlds import tiny_config
 
-LEARNER, WHY = fused.resolve("auto")
-needs_kernel = pytest.mark.skipif(LEARNER != "fused", reason=f"no fused kernel here: {WHY}")
 LEARNERS = ["fast", "reference", pytest.param("fused", marks=needs_kernel)]
 
 
 @pytest.fixture
 def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without a compiler and without a cached kernel, in a process that has not asked yet."""
-    monkeypatch.setattr(fused_build, "cache_directory", lambda: tmp_path / "kernels")
-    monkeypatch.setattr(fused_build, "COMPILERS", ())
+    monkeypatch.setattr(native, "cache_directory", lambda: tmp_path / "kernels")
+    monkeypatch.setattr(native, "COMPILERS", ())
     monkeypatch.delenv("CC", raising=False)
     fused._library.cache_clear()
     yield

@@ -20,7 +20,7 @@ UNIT = st.floats(0.0, 1.0, exclude_max=True)
 )
 def test_an_illegal_action_is_never_chosen(q: np.ndarray, mask: np.ndarray, epsilon: np.ndarray, u: np.ndarray) -> None:
     """Greedy or exploring, with NaN and infinite values too; HOLD when nothing is legal."""
-    action = policy.act(q, mask, epsilon, u)
+    action, _ = policy.act(q, policy.mask_bits(mask), epsilon, u)
     legal = mask[np.arange(P), action]
     assert np.all(legal | ((action == HOLD) & ~mask.any(axis=1)))
     assert action.dtype == np.int8
@@ -42,7 +42,8 @@ def test_without_exploration_the_best_legal_action_is_chosen() -> None:
     q = np.array([[0, 1, 2, 3, 4, 5, 9], [0, 1, 2, 3, 4, 5, 9]], dtype=np.float32)
     mask = np.ones((2, N_ACTIONS), dtype=bool)
     mask[1, 6] = False
-    assert policy.act(q, mask, np.zeros(2), np.zeros((2, 2))).tolist() == [6, 5]
+    action, forbidden = policy.act(q, policy.mask_bits(mask), np.zeros(2), np.zeros((2, 2)))
+    assert action.tolist() == [6, 5] and forbidden.tolist() == [False, True]
 
 
 def test_exploration_happens_at_rate_epsilon_and_is_uniform_over_legal_actions() -> None:
@@ -52,7 +53,7 @@ def test_exploration_happens_at_rate_epsilon_and_is_uniform_over_legal_actions()
     q = np.tile(np.array([5, 0, 0, 0, 0, 0, 0], dtype=np.float32), (n, 1))
     mask = np.zeros((n, N_ACTIONS), dtype=bool)
     mask[:, [0, 2, 5]] = True
-    action = policy.act(q, mask, np.full(n, 0.3), rng.random((n, 2)))
+    action, _ = policy.act(q, policy.mask_bits(mask), np.full(n, 0.3), rng.random((n, 2)))
     share = np.bincount(action, minlength=N_ACTIONS) / n
     error = 5 * np.sqrt(0.25 / n)
     assert share[[0, 2, 5]] == pytest.approx([0.8, 0.1, 0.1], abs=error)
@@ -74,5 +75,6 @@ def test_rows_do_not_depend_on_their_neighbours() -> None:
     q = rng.normal(size=(50, N_ACTIONS)).astype(np.float32)
     mask, epsilon, u = rng.random((50, N_ACTIONS)) < 0.5, rng.random(50), rng.random((50, 2))
     order = rng.permutation(50)
-    action = policy.act(q, mask, epsilon, u)
-    assert np.array_equal(policy.act(q[order], mask[order], epsilon[order], u[order]), action[order])
+    bits = policy.mask_bits(mask)
+    told, other = policy.act(q, bits, epsilon, u), policy.act(q[order], bits[order], epsilon[order], u[order])
+    assert all(np.array_equal(two, one[order]) for one, two in zip(told, other, strict=True))

@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import brains as brain
-from agents import fused, fused_build
 from agents.config import MindConfig
 from agents.fused import FusedLearner
 from agents.learn import Rates
 from agents.learn_fast import FastLearner
 from agents.priority import Priorities, beta_at, raised
 from agents.qnet import forward
-from agents.replay import CUT, DONE, GOES_ON, Draws, Replay
+from agents.replay import CUT, DONE, GOES_ON, Draws, Replay, Rows
 from arena.rng import purpose_key, stream, uniforms
 from lineage import engine
 from tests import runs
-from tests.test_fused import A, P, founders, needs_kernel, rates_of, variants
+from tests.kernels import built_with, every_build, needs_kernel
+from tests.test_fused import A, P, founders, rates_of
 from tests.test_mind import World, differing, lived, population, seat_bytes
 
 POWER_SHA256 = "7c8ff4286f4e1ed7d98e010391f47bb1c84db3baf3c6db82f21aae05f63cfb81"
@@ -163,7 +163,7 @@ def by_priority(
         if numpy_draws:
             u, beta = uniforms(key, ids[seats], tick, 22)[:, 11:], beta_at(brains.steps.numpy()[seats], config)
             row, weight = priorities.sample(u, beta, replay, config.n_step, seats)
-            stats = learner.step_rows(replay, seats, row, weight, gamma[seats], rates, everybody)
+            stats = learner.step_rows(replay, Rows(seats, row, weight), gamma[seats], rates, everybody)
             good = stats.updated[seats]
             assert stats.priority is not None
             priorities.update(seats[good], row[good], stats.priority[good], config)
@@ -194,13 +194,12 @@ def test_the_kernel_draws_and_weighs_and_remembers_to_the_bit_of_numpy(n_step: i
 
 
 @needs_kernel
-@pytest.mark.parametrize("flags", variants().values(), ids=list(variants()))
+@every_build
 def test_priorities_depend_neither_on_the_vector_width_nor_on_the_optimiser(
-    flags: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    flags: tuple[str, ...], tmp_path: Path
 ) -> None:
     """The power function included."""
-    monkeypatch.setattr(fused_build, "cache_directory", lambda: tmp_path)
-    library = fused.open_library(fused_build.compiled_library(flags=flags))
+    library = built_with(flags, tmp_path)
     config = MindConfig(hidden=(20, 32), batch=11, prioritised=True, priority_beta_updates=30)
     one, other = by_priority(config, numpy_draws=True)[0], by_priority(config, numpy_draws=False, library=library)[0]
     assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
@@ -227,7 +226,7 @@ def test_draws_that_rounding_leads_astray_are_led_back_in_the_kernel_as_well() -
         else:
             row, weight = priorities.sample(uniforms(key, ids, 1, 11), np.full(3, 0.4), replay, 1, ids)
             assert row[0].max() == row[2].max() == 58 and not weight[1].any()
-            stats = learner.step_rows(replay, ids, row, weight, gamma, rates_of([1, 2, 3]), yes)
+            stats = learner.step_rows(replay, Rows(ids, row, weight), gamma, rates_of([1, 2, 3]), yes)
             assert stats.priority is not None
             priorities.update(ids, row, stats.priority, config)
         told.append([priorities.leaf, priorities.largest, brains.params.numpy()])

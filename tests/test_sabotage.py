@@ -20,6 +20,7 @@ from agents.checks import CHECKS, PATIENCE
 from agents.learn import LearnStats, Rates
 from agents.learner import Learner
 from agents.mind import Minds
+from agents.networks import Networks
 from agents.replay import Batch, Draws, Replay
 from arena import spec
 from lineage.record.store import FILE_NAME
@@ -52,14 +53,14 @@ def zero_gradients(patch: Patch) -> None:
 
 def collapse(patch: Patch) -> None:
     """A network whose best action is always to hold."""
-    honest = Minds.q_values
+    honest = Networks.q_values
 
-    def holding(minds: Minds, obs: np.ndarray) -> np.ndarray:
-        q = honest(minds, obs)
-        q[:, spec.HOLD] = 1e6
+    def holding(networks: Networks, obs: np.ndarray) -> np.ndarray:
+        q = honest(networks, obs)
+        q[..., spec.HOLD] = 1e6
         return q
 
-    patch.setattr(Minds, "q_values", holding)
+    patch.setattr(Networks, "q_values", holding)
 
 
 def replay_that_forgets(patch: Patch) -> None:
