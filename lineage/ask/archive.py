@@ -23,6 +23,7 @@ from lineage.ask.frames import (
     MARKET_SERIES,
     PAPER,
     SEAT_COLUMNS,
+    SEATS_ASKED,
     SERIES,
     STILL_ALIVE,
     Columns,
@@ -35,6 +36,7 @@ from lineage.ask.frames import (
     nobody,
 )
 from lineage.config import RunConfig
+from lineage.record.leaves import is_closed
 from lineage.record.schema import connect_reader, store_errors
 from lineage.record.store import FILE_NAME
 
@@ -46,15 +48,14 @@ _ROWS_A_STEP: Final = 120_000  # agents' rows summed up in one refresh: about a 
 _RUN = "SELECT run_id, seed, scenario, genesis, config_json FROM run"
 _NEWEST = "SELECT coalesce(max(round), -1) FROM round"
 _SPAN = "SELECT last_tick, first_event_id + n_events - 1 FROM round WHERE round = ?"
-_CLOSED = "SELECT count(*) FROM event WHERE kind = 'closed'"
 _AGENTS = (
     "SELECT agent_id, coalesce(parent_id, 0), founder_id, depth, market, birth_round, birthmark, mind = 'dqn' "
     "FROM agent WHERE agent_id > ? AND birth_round <= ? ORDER BY agent_id"
 )
 _CLANS = "SELECT agent_id, clan FROM agent WHERE parent_id IS NULL AND agent_id > ? ORDER BY agent_id"
 _ENDS = (
-    "SELECT e.agent_id, e.round, e.kind, e.payload FROM round r JOIN event e ON e.round = r.round "
-    "AND e.kind IN ('death', 'censored') WHERE r.round >= ?"
+    "SELECT agent_id, round, kind, payload FROM event WHERE kind IN ('death', 'censored') "
+    "AND event_id >= (SELECT first_event_id FROM round WHERE round = ?)"
 )
 _ALL_ENDS = "SELECT agent_id, round, kind, payload FROM event WHERE kind IN ('death', 'censored')"
 _SERIES = (
@@ -64,16 +65,16 @@ _SERIES = (
     "avg(weight_change), avg(replay_fill), avg(epsilon), sum(updates) "
     "FROM agent_round WHERE round > ? AND round <= ? GROUP BY round ORDER BY round"
 )
-_COUNTS = "SELECT round, kind, count(*) FROM event WHERE round > ? AND round <= ? GROUP BY round, kind"
+_COUNTS = (
+    "SELECT round, kind, count(*) FROM event "  # a round's events lie side by side
+    "WHERE event_id >= (SELECT first_event_id FROM round WHERE round = ? + 1) "
+    "AND event_id < (SELECT first_event_id + n_events FROM round WHERE round = ?) GROUP BY round, kind"
+)
 _MARKETS = (
     "SELECT close, regime, trading, apprentices, house_cash, fees, estate, flow_fees FROM market_round "
     "WHERE round > ? AND round <= ? ORDER BY round, market"
 )
-_SEATS = (
-    "SELECT agent_id, market, status, age_rounds, equity, cash, shares, drawdown, damage, scars, closed_trades, "
-    "won_trades, offspring, invalid_actions, reward, loss, td_error, grad_norm, q_mean, q_max, entropy, "
-    "weight_change, replay_fill, updates, epsilon FROM agent_round WHERE round = ? ORDER BY agent_id"
-)
+_SEATS = SEATS_ASKED + " WHERE round = ? ORDER BY agent_id"
 _EQUITY = ("agent_id", "equity", "status")
 _EQUITIES = "SELECT agent_id, equity, status FROM agent_round WHERE round = ? ORDER BY agent_id"
 _BARS = "SELECT tick, open, high, low, close, volume FROM bar WHERE market = ? AND tick > ? AND tick <= ? ORDER BY tick"
@@ -128,7 +129,8 @@ class Archive:
         self._check_there()
         with self._transaction():
             newest = int(self._one(_NEWEST)[0])
-            if newest == self.loaded and self.closed == bool(self._one(_CLOSED)[0]):
+            closed = is_closed(self._connection)
+            if newest == self.loaded and self.closed == closed:
                 return False
             first, self.newest = self.loaded + 1, newest
             step = max(1, _ROWS_A_STEP // self.info.config.arena.seats // self.info.config.arena.markets)
@@ -138,7 +140,7 @@ class Archive:
             else:
                 self._read_people(newest, max(first - 1, 0))
             self._read_series(first - 1, last)
-            self.closed = last == newest and bool(self._one(_CLOSED)[0])
+            self.closed = last == newest and closed
             self.loaded = last
         return True
 
@@ -232,7 +234,8 @@ class Archive:
             last_tick, last_event = self._one(_SPAN, at) if at >= 0 else (-1, -1)
             if self.closed and at == self.newest:
                 last_event = STILL_ALIVE  # the end's own events come after the last round's
-            seats = self._table(_SEATS, SEAT_COLUMNS, at)
+            seats = self._table(_SEATS, ("round", *SEAT_COLUMNS), at)
+            del seats["round"]
             dossier: Dossier | None = None
             if wish.agent_id is not None and 1 <= wish.agent_id <= self.people.born_by(at):
                 parent = int(self.people.parent[wish.agent_id - 1]) + 1

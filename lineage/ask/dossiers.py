@@ -7,14 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from lineage.ask.frames import SEAT_COLUMNS, Dossier, Happening
+from lineage.ask.frames import SEAT_COLUMNS, SEATS_ASKED, Dossier, Happening
 from lineage.record.ledger import event_hash
 
-_LIFE = (
-    "SELECT round, agent_id, market, status, age_rounds, equity, cash, shares, drawdown, damage, scars, closed_trades, "
-    "won_trades, offspring, invalid_actions, reward, loss, td_error, grad_norm, q_mean, q_max, entropy, "
-    "weight_change, replay_fill, updates, epsilon FROM agent_round WHERE agent_id = ? AND round <= ? ORDER BY round"
-)
+_LIFE = SEATS_ASKED + " WHERE agent_id = ? AND round <= ? ORDER BY round"
 _CHAIN = (
     "SELECT event_id, round, tick, agent_id, kind, payload, seq, prev_hash, hash FROM event "
     "WHERE agent_id = ? AND round <= ? ORDER BY seq"

@@ -34,12 +34,15 @@ COUNTED: Final = ("birth", "death", "scar", "spawn", "graduation", "alarm", "imm
 MARKET_SERIES: Final = ("close", "regime", "trading", "apprentices", "house_cash", "fees", "estate", "flow_fees")
 """Columns of `Frame.markets`, each [R,M]."""
 
-SEAT_COLUMNS: Final = (
-    "agent_id", "market", "status", "age_rounds", "equity", "cash", "shares", "drawdown", "damage", "scars",
-    "closed_trades", "won_trades", "offspring", "invalid_actions", "reward", "loss", "td_error", "grad_norm",
-    "q_mean", "q_max", "entropy", "weight_change", "replay_fill", "updates", "epsilon",
-)  # fmt: skip
-"""Columns of `Frame.seats` and of `Dossier.life`, in the order of the queries."""
+SEATS_ASKED: Final = (
+    "SELECT round, agent_id, market, status, age_rounds, equity, cash, shares, drawdown, damage, scars, closed_trades, "
+    "won_trades, offspring, invalid_actions, reward, loss, td_error, grad_norm, q_mean, q_max, entropy, "
+    "weight_change, replay_fill, updates, epsilon FROM agent_round"
+)
+"""The beginning of every question for rows of agents."""
+
+SEAT_COLUMNS: Final = tuple(SEATS_ASKED.removeprefix("SELECT round, ").partition(" FROM ")[0].split(", "))
+"""Columns of `Frame.seats`, and after `round` of `Dossier.life`."""
 
 BAR_COLUMNS: Final = ("tick", "open", "high", "low", "close", "volume")
 """Columns of `Frame.bars`."""

@@ -69,7 +69,7 @@ _AGENTS = "SELECT birthmark, endowment_cents FROM agent WHERE birth_round <= :at
 _GRADUATIONS = "SELECT agent_id, round FROM event WHERE kind = 'graduation' AND round <= :at"
 _SCARS = """
 SELECT agent_id, round, CAST(substr(payload, instr(payload, '"damage":') + 9) AS INTEGER)
-FROM event WHERE kind = 'scar' AND round <= :at ORDER BY agent_id, event_id
+FROM event WHERE kind = 'scar' AND round <= :at ORDER BY +agent_id, event_id
 """
 _DEATHS = """
 SELECT agent_id, CAST(substr(payload, instr(payload, '"equity_cents":') + 15) AS INTEGER),

@@ -13,6 +13,7 @@ from pathlib import Path
 from arena.errors import ConfigError, TamperedError
 from lineage.ask.prove_file import Kind, Leaf, consistency_text, inclusion_text
 from lineage.ask.reading import open_run, snapshot
+from lineage.record.leaves import leaf_hashes
 from lineage.record.ledger import RUN, event_hash, event_text
 from lineage.record.merkle import HashTree
 from lineage.record.note import Checkpoint
@@ -62,12 +63,7 @@ def open_history(directory: Path, kept: Checkpoint | None = None) -> Iterator[Hi
 
 
 def _leaves(connection: sqlite3.Connection, directory: Path, size: int = 2**62) -> Iterator[bytes]:
-    rows = connection.execute("SELECT event_id, hash FROM event WHERE event_id < ? ORDER BY event_id", (size,))
-    for expected, (event_id, digest) in enumerate(rows):
-        try:
-            leaf = bytes.fromhex(digest)
-        except (ValueError, TypeError):
-            leaf = b""
+    for expected, (event_id, leaf) in enumerate(leaf_hashes(connection, size)):
         if event_id != expected or len(leaf) != 32:
             raise TamperedError(f"{directory}: event {expected} is missing or has no hash; run verify on it")
         yield leaf

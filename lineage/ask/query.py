@@ -190,7 +190,7 @@ def _explained(
         return ConfigError("the statement needs more memory than it is given; ask for less")
     if name.startswith(_NOT_THE_STATEMENT):
         return named_error(error, path, "read")
-    if name == "SQLITE_READONLY" or "may not be modified" in text:
+    if name == "SQLITE_READONLY" or "may not be modified" in text or "because it is a view" in text:
         return ConfigError("the statement wants to write; only reading is allowed here")
     if "one statement" in text:
         return ConfigError("more than one statement; give one at a time")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from arena.errors import ArenaError
+from lineage.record.leaves import is_closed
 from lineage.record.schema import connect_reader, store_errors
 from lineage.record.store import FILE_NAME
 
@@ -12,7 +13,7 @@ _RUN = "SELECT run_id, seed, scenario FROM run"
 _FIGURES = (
     "SELECT (SELECT coalesce(max(round), -1) + 1 FROM round), (SELECT count(*) FROM agent), "
     "(SELECT count(*) FROM event WHERE kind = 'death'), (SELECT count(*) FROM event WHERE kind = 'scar'), "
-    "(SELECT coalesce(max(depth), -1) + 1 FROM agent), (SELECT count(*) FROM event WHERE kind = 'closed'), "
+    "(SELECT coalesce(max(depth), -1) + 1 FROM agent), "
     "(SELECT coalesce(head, '') FROM round ORDER BY round DESC LIMIT 1), "
     "(SELECT avg(equity) FROM agent_round WHERE round = (SELECT max(round) FROM round) AND status = 2), "
     "(SELECT count(*) FROM agent_round WHERE round = (SELECT max(round) FROM round) AND status IN (1, 2))"
@@ -59,12 +60,13 @@ def read_line(directory: Path) -> RunLine:
         with closing(connect_reader(path)) as connection, store_errors(path, "read the run"):
             run = connection.execute(_RUN).fetchone()
             figures = connection.execute(_FIGURES).fetchone()
+            closed = is_closed(connection)
     except ArenaError as error:
         return RunLine(directory, problem=str(error))
     if run is None:
         return RunLine(directory, problem="the start was cut short: no run is noted in it")
-    rounds, born, died, scars, generations, closed, head, equity, alive = figures
+    rounds, born, died, scars, generations, head, equity, alive = figures
     return RunLine(
-        directory, "", str(run[0]), int(run[1]), str(run[2]), rounds, born, died, scars, generations, bool(closed),
+        directory, "", str(run[0]), int(run[1]), str(run[2]), rounds, born, died, scars, generations, closed,
         str(head or ""), equity, alive,
     )  # fmt: skip

@@ -6,10 +6,12 @@ columns of floats are hashed as little-endian f64 with -0.0 written as 0.0 and o
 
 import hashlib
 import json
+import math
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -28,6 +30,7 @@ Table = dict[str, Any]
 
 _LARGEST = 2**63
 _SIMPLE = re.compile(r"[ !#-\[\]-~]*")  # printable ASCII that JSON does not escape
+_NAN: Final = struct.pack("<d", math.nan)
 _DTYPES = {"i": np.dtype("<i8"), "f": np.dtype("<f8"), "o": np.dtype("<f8")}
 
 
@@ -167,6 +170,6 @@ def genome_sha256(genes: Mapping[str, float]) -> str:
     """Return the SHA-256 hex over names and little-endian f64 values, sorted by name."""
     digest = hashlib.sha256()
     for name in sorted(genes):
-        digest.update(f"{name}|".encode())
-        digest.update(_float_column(np.array([genes[name]])).tobytes())
+        value = genes[name] + 0.0  # -0.0 + 0.0 is 0.0, as in columns
+        digest.update(f"{name}|".encode() + (struct.pack("<d", value) if value == value else _NAN))
     return digest.hexdigest()

@@ -27,7 +27,7 @@ class Event:
 
 
 class SealedEvent(NamedTuple):
-    """An event with its place in the history and its hash; in the order of the columns of table `event`."""
+    """An event with its place in the history and its hash: the values that the store binds, in that order."""
 
     event_id: int  # position in the whole log, from 0: also the Merkle leaf index
     round: int
@@ -36,8 +36,7 @@ class SealedEvent(NamedTuple):
     tick: int
     kind: str
     payload: str  # canonical JSON
-    prev_hash: str  # hex
-    hash: str  # hex, SHA-256(0x00 || canonical JSON of everything above): the RFC 9162 leaf hash
+    hash: bytes  # SHA-256(0x00 || canonical JSON of everything above and the hash before): the RFC 9162 leaf hash
 
 
 @dataclass(frozen=True, slots=True)

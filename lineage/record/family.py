@@ -48,10 +48,13 @@ class Family:
         if parent_id is None:
             kin = Kin(agent_id, 0, agent_id)
         else:
-            parent = self[parent_id]
-            skip = self[parent.jump]
-            balanced = parent.depth - skip.depth == skip.depth - self[skip.jump].depth
-            kin = Kin(parent.founder, parent.depth + 1, skip.jump if balanced else parent_id)
+            if not 1 <= parent_id < agent_id:
+                raise InvariantError(f"agent {parent_id} was never born; the newest is {len(self)}")
+            depths, jumps = self._depth, self._jump
+            above, skip = depths[parent_id], jumps[parent_id]
+            further = jumps[skip]
+            balanced = above - depths[skip] == depths[skip] - depths[further]
+            kin = Kin(self._founder[parent_id], above + 1, further if balanced else parent_id)
         self._founder.append(kin.founder)
         self._depth.append(kin.depth)
         self._jump.append(kin.jump)

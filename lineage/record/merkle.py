@@ -6,6 +6,7 @@ Hashes are 32 raw bytes here; hex lives in the database and in payloads.
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 _BYTES = 32
@@ -43,6 +44,20 @@ class CompactRange:
         self._peaks.append(node)
         self._size += 1
 
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaf hashes (32 bytes each): the same as appending one after another, but level by level."""
+        nodes, passed, cut = list(leaves), self._size, list[bytes]()
+        self._size += len(nodes)
+        while nodes:
+            if passed & 1:
+                nodes.insert(0, self._peaks.pop())
+            if len(nodes) & 1:
+                cut.append(nodes.pop())  # nobody beside it yet: the peak of this level
+            pairs = iter(nodes)
+            nodes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+            passed >>= 1
+        self._peaks += reversed(cut)
+
     def root(self) -> bytes:
         """Return the root over all leaves so far; SHA-256("") when there are none."""
         if not self._peaks:
@@ -56,8 +71,7 @@ class CompactRange:
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Return the root over `leaves` (leaf hashes, 32 bytes each)."""
     tree = CompactRange()
-    for leaf in leaves:
-        tree.append(leaf)
+    tree.extend(leaves)
     return tree.root()
 
 

@@ -15,6 +15,7 @@ from arena.body.state import APPRENTICE, TRADING
 from arena.errors import ConfigError, DataError, StoreError
 from arena.spec import N_ACTIONS, OBS_DIM
 from lineage.record.checkpoint import read_checkpoint
+from lineage.record.leaves import is_closed
 from lineage.record.policy import Policy, Reason, untrained_weights
 from lineage.record.policy_files import parse_policy
 from lineage.record.schema import version_of
@@ -72,7 +73,7 @@ def policies_of(
     """
     if not isinstance(who, str):
         return [load_policy(connection, agent_id, directory) for agent_id in who]
-    closed = connection.execute("SELECT 1 FROM event WHERE kind = 'closed'").fetchone() is not None
+    closed = is_closed(connection)
     if who == "alive" and not closed:
         if directory is None:
             raise DataError("alive: the run is open, and no checkpoint was named to read the policies of the living")

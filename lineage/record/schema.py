@@ -17,7 +17,7 @@ from arena.errors import ArenaError, EnvironmentFault, SchemaVersionError, Store
 from lineage.record.digests import Columns
 
 APPLICATION_ID: Final = 0x4C41524E  # "LARN"
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 
 BAR: Final[Columns] = {
     "market": "i", "tick": "i", "open": "f", "high": "f", "low": "f", "close": "f", "volume": "f", "vwap": "f",
@@ -43,8 +43,8 @@ AGENT_ROUND: Final[Columns] = {
 """Columns of table `agent_round` after `round`, in order."""
 
 TABLES: Final = (
-    "run", "agent", "gene", "round", "event", "bar", "market_round", "agent_round", "checkpoint", "session",
-    "policy_blob", "policy",
+    "run", "stored_agent", "gene", "round", "stored_event", "bar", "market_round", "agent_round", "checkpoint",
+    "session", "policy_blob", "policy",
 )  # fmt: skip
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
@@ -59,16 +59,32 @@ def migrations() -> list[tuple[int, str]]:
 def migrate(connection: sqlite3.Connection, upto: int | None = None) -> None:
     """Bring an empty or older database of ours to schema `upto`, else the newest; each step is one transaction.
 
-    Each file begins, sets `user_version` and commits by itself; a failing one is rolled back.
+    Each file begins, sets `user_version` and commits by itself; a failing one is rolled back. References are not
+    enforced meanwhile: tables that others refer to are rebuilt.
     """
     current = version_of(connection)
-    for version, script in migrations():
-        if version > current and (upto is None or version <= upto):
-            try:
+    (enforced,) = connection.execute("PRAGMA foreign_keys").fetchone()
+    connection.create_function("lineage_unhex", 1, _unhex, deterministic=True)
+    connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        for version, script in migrations():
+            if version > current and (upto is None or version <= upto):
                 connection.executescript(script)
-            except sqlite3.Error:
-                connection.rollback()
-                raise
+    except sqlite3.Error:
+        connection.rollback()
+        raise
+    finally:
+        if enforced:
+            connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _unhex(text: object) -> bytes | None:
+    """Return the bytes of lower-case hex digits, None for anything else: the column refuses it."""
+    try:
+        data = bytes.fromhex(str(text))
+    except ValueError:
+        return None
+    return data if data.hex() == text else None
 
 
 @cache

@@ -1,17 +1,14 @@
 """A round after sealing: the values that the store writes, already hashed, sorted and typed."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
-from typing import Any
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from lineage.record.digests import Table
 from lineage.record.events import SealedEvent
 
 
-@dataclass(frozen=True, slots=True)
-class AgentRow:
-    """One row of table `agent`; every value also follows from the birth event."""
+class AgentRow(NamedTuple):
+    """One row of table `stored_agent`, columns in order; every value also follows from the birth event."""
 
     agent_id: int
     parent_id: int | None
@@ -28,13 +25,8 @@ class AgentRow:
     endowment_cents: int
     birthmark: int
     apprentice_rounds: int
-    genome_sha256: str
-    weights_sha256: str
-    identity: str
-
-
-agent_values: Callable[[AgentRow], tuple[Any, ...]] = attrgetter(*(column.name for column in fields(AgentRow)))
-"""The values of an AgentRow in the order of the table's columns (`astuple` is ten times slower)."""
+    genome_sha256: bytes  # 32
+    weights_sha256: bytes  # 32, none for scripted minds
 
 
 @dataclass(frozen=True, slots=True)

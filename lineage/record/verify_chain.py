@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from lineage.record.ledger import ENDS, RUN, event_hash
 from lineage.record.merkle import CompactRange
 from lineage.record.provenance import Session
 from lineage.record.schema import AGENT_ROUND, BAR, MARKET_ROUND, version_of
-from lineage.record.sealed import AgentRow, agent_values
 from lineage.record.store import checkpoint_hash
 
 
@@ -75,6 +74,11 @@ def _check_run(run: RunRow, out: Findings) -> None:
     out.expect(scenario == run.scenario, "table run: scenario is not the config's")
 
 
+_OLD_EVENTS = "SELECT event_id, round, agent_id, seq, tick, kind, payload, hash, prev_hash FROM event ORDER BY event_id"
+_EVENTS = "SELECT event_id, round, agent_id, seq, tick, kind, payload, hash, NULL FROM event ORDER BY event_id"
+"""From schema 3 on the hash before is not stored: it is the one that comes before."""
+
+
 class _Walk:
     """One pass over all events."""
 
@@ -82,16 +86,19 @@ class _Walk:
         self.run, self.out = run, out
         self.chain = Chain(head=run.genesis)
         self.tree = CompactRange()
-        self.chains: dict[int, tuple[int, str]] = {RUN: (0, run.genesis)}
+        self.heads: dict[int, str] = {RUN: run.genesis}  # of the living
         self.spawned: dict[int, str] = {}
         self.family, self.names = Family(), ClanNames()
         self.clans: dict[int, str] = {}
         self.first_event = 0
         self.agents: dict[int, tuple[Any, ...]] = {}
+        self.columns: list[str] = []
         self.genomes: dict[int, str] = {}
         self.rounds: dict[int, tuple[Any, ...]] = {}
         with out.reading("table agent"):
-            self.agents = {row[0]: row for row in connection.execute("SELECT * FROM agent")}
+            cursor = connection.execute("SELECT * FROM agent")
+            self.columns = [column[0] for column in cursor.description]
+            self.agents = {row[0]: row for row in cursor}
         with out.reading("table gene"):
             rows = connection.execute("SELECT agent_id, name, value FROM gene ORDER BY agent_id, name")
             for agent, genes in groupby(rows, key=lambda row: row[0]):
@@ -102,30 +109,34 @@ class _Walk:
     def walk(self, connection: sqlite3.Connection, wanted_size: int | None) -> None:
         """Follow all events in order."""
         out, chain, tree, run_id = self.out, self.chain, self.tree, self.run.run_id
-        for row in connection.execute("SELECT * FROM event ORDER BY event_id"):
-            event_id, index, agent_id, seq, tick, kind, payload, prev, stored = row
+        for row in connection.execute(_EVENTS if version_of(connection) >= 3 else _OLD_EVENTS):
+            event_id, index, agent_id, seq, tick, kind, payload, stored, told_prev = row
             if tree.size == wanted_size:
                 chain.wanted_root = tree.root().hex()
             agent = RUN if agent_id is None else agent_id
+            if kind == "birth":
+                with out.reading(f"event {event_id}"):
+                    self._open(agent, json.loads(payload)["parent"])
+            prev = self.heads.get(agent, "")
+            if told_prev not in (None, prev):
+                out.add(f"event {event_id}: it does not follow the last event of agent {agent}")
             digest = event_hash(run_id, event_id, agent, seq, index, tick, kind, payload, prev)
             if digest != stored:
-                out.add(f"event {event_id}: its hash does not follow from its columns")
+                out.add(f"event {event_id}: its hash does not follow from its columns and the event before")
             with out.reading(f"event {event_id}"):
                 if kind == "round":
                     self._check_round(row, json.loads(payload), digest)
                 elif kind == "birth":
-                    self._begin(row, json.loads(payload), digest)
+                    self._check_birth(row, json.loads(payload), digest)
                 elif kind == "spawn":
                     self.spawned[json.loads(payload)["child"]] = digest
                 elif kind == "closed":
                     self._check_closed(json.loads(payload), event_id)
             tree.append(bytes.fromhex(digest))
-            _, head = self.chains.get(agent, (0, ""))
-            out.expect(prev == head, f"event {event_id}: it does not follow the last event of agent {agent}")
             if kind in ENDS:
-                self.chains.pop(agent, None)
+                self.heads.pop(agent, None)
             else:
-                self.chains[agent] = (seq + 1, digest)
+                self.heads[agent] = digest
             if agent == RUN:
                 chain.head = digest
                 chain.heads.add(digest)
@@ -137,12 +148,14 @@ class _Walk:
         for agent in self.agents.keys() - set(range(1, len(self.family) + 1)):
             out.add(f"agent {agent}: there is no birth event")
 
-    def _begin(self, row: tuple[Any, ...], payload: dict[str, Any], digest: str) -> None:
-        """Open the chain of a newborn and compare its row of `agent`."""
+    def _open(self, agent: int, parent: int) -> None:
+        """Open the chain of a newborn: at its parent's spawn event, or at the genesis."""
+        self.heads[agent] = self.spawned.pop(agent, "") if parent else self.run.genesis
+
+    def _check_birth(self, row: tuple[Any, ...], payload: dict[str, Any], digest: str) -> None:
+        """Compare the agent's row with its birth event and with its parent's place."""
         event_id, index, agent, _, tick, *_ = row
         parent = payload["parent"] or None
-        start = self.run.genesis if parent is None else self.spawned.pop(agent, "")
-        self.chains[agent] = (0, start)
         kin = self.family.add(agent, parent)
         if parent is None:
             self.clans[agent] = self.names.name(digest)
@@ -150,14 +163,14 @@ class _Walk:
         if stored is None:
             self.out.add(f"event {event_id}: agent {agent} is not in table agent")
             return
-        expected = AgentRow(
+        expected = (
             agent, parent, kin.founder, kin.depth, kin.jump, self.clans[kin.founder], payload["market"],
             payload["seat"], index, tick, payload["mind"], payload["inheritance"], payload["endowment_cents"],
             payload["birthmark"], payload["apprentice_rounds"], payload["genome_sha256"], payload["weights_sha256"],
             digest,
         )  # fmt: skip
-        for column, have, want in zip(fields(AgentRow), stored, agent_values(expected), strict=True):
-            self.out.expect(have == want, f"agent {agent}: column {column.name} contradicts the birth event")
+        for column, have, want in zip(self.columns, stored, expected, strict=True):
+            self.out.expect(have == want, f"agent {agent}: column {column} contradicts the birth event")
         told = (payload["founder"], payload["depth"], payload["jump"])
         self.out.expect(told == tuple(kin), f"agent {agent}: founder, depth or jump do not follow from its parent")
         genome = self.genomes.get(agent, genome_sha256({}))
