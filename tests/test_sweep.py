@@ -195,7 +195,7 @@ BAD: dict[str, tuple[tuple[str, ...], str]] = {
     "no rounds": (("--vary", SAME, "--rounds", "0"), "--rounds"),
     "no jobs": (("--vary", SAME, "--jobs", "0"), "--jobs"),
     "too many runs": (("--vary", SAME, "--seeds", "0:4096", "--vary", "body.fee_bps=1,2,3"), "more than"),
-    "two formats": (("--vary", SAME, "--json", "--csv"), "give one"),
+    "two formats": (("--vary", SAME, "--json", "--csv"), "choose one of them"),
     "an unknown scenario": (("--vary", SAME, "--set", "scenario=smal"), "small"),
 }
 

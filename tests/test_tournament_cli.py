@@ -31,6 +31,16 @@ set = ["market.warmup_bars=128", "arena.ticks_per_round=10"]
 """
 
 
+PEOPLE = """
+[[entrant]]
+name = "people"
+scenario = "small"
+rounds = 40
+set = ["arena.seats=4", "mind.hidden=[8,8]"]
+"""
+"""Forty batches of one match, which come before the others."""
+
+
 @pytest.fixture
 def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a specification in a folder that is the current one."""
@@ -92,7 +102,7 @@ def test_the_example_is_a_specification(spec: Path) -> None:
         (["cup.toml", "--address", "auto"], 2, "only --engine ray has one"),
         (["show", "cup.toml"], 4, "no results file"),
         (["show", "nothing"], 2, "no results of a tournament"),
-        (["show", "nothing", "--json", "--csv"], 2, "stdout holds one"),
+        (["show", "nothing", "--json", "--csv"], 2, "choose one of them"),
         (["broken.toml"], 2, "not valid TOML"),
     ],
 )
@@ -113,10 +123,30 @@ def test_without_ray_the_cure_is_named(spec: Path, monkeypatch: pytest.MonkeyPat
     assert not (spec.parent / "cup.sqlite").exists()
 
 
+KILLED_WHILE_WRITING = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN IMMEDIATE")
+connection.execute("DELETE FROM session")
+connection.executemany("INSERT INTO session VALUES (?, '', 'x', 1, '', ?, '')", [(n, "x" * 9000) for n in range(50)])
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_after_a_kill_in_the_middle_of_writing_the_table_is_that_of_before(spec: Path) -> None:
+    """What was half written is rolled back by whoever looks first, `show` too."""
+    assert call("tournament", spec, "--quiet").code == 0
+    before = call("tournament", "show", "cup.sqlite", "--json")
+    subprocess.run([sys.executable, "-c", KILLED_WHILE_WRITING, "cup.sqlite"], check=False)
+    assert Path("cup.sqlite-journal").stat().st_size > 0
+    assert call("tournament", "show", "cup.sqlite", "--json") == before
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_after_the_running_matches_and_resume_goes_on(spec: Path) -> None:
     """Exit 130 with the command that goes on; then the tables of an undisturbed tournament."""
-    spec.write_text(SPEC.replace('"0:6"', '"0:40"').replace("ticks = 20", "ticks = 200"))
+    spec.write_text(SPEC.replace('"0:6"', '"0:40"') + PEOPLE)
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "tui.cli", "tournament", str(spec), "--jobs", "2"]
     process = subprocess.Popen(
@@ -130,7 +160,7 @@ def test_ctrl_c_ends_after_the_running_matches_and_resume_goes_on(spec: Path) ->
     assert process.returncode == 130, err
     assert "--resume" in err and "Traceback" not in err
     kept = _matches(spec.parent / "cup.sqlite")
-    assert 0 < kept < 280
+    assert 0 < kept < 320
     assert call("tournament", spec, "--resume", "--quiet").code == 0
     assert call("tournament", spec, "--out", "whole.sqlite", "--quiet").code == 0
     one, other = (tables(Results.read(spec.parent / name)) for name in ("cup.sqlite", "whole.sqlite"))

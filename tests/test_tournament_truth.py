@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lineage.contest import matches, ratings, statistics
+from lineage.contest.batches import batches
 from lineage.contest.tournament_plan import matches_of
 from lineage.contest.tournament_table import Live, table_of
 from tests.tournaments import SHORT, plan, played
@@ -39,7 +40,7 @@ def test_two_equal_entrants_are_not_told_apart() -> None:
     twins = [{"name": name, "script": "oracle", "noise": 0.5} for name in ("castor", "pollux")]
     made = plan(entrant=twins, world=WORLD, seeds="0:1600", ticks=100)
     chosen = [match for match in matches_of(made) if match.seating[0] < 2]
-    results = {r.key: r for batch in matches.batches(made, chosen, 1) for r in matches.play_batch(made, batch)}
+    results = {r.key: r for batch in batches(made, chosen, 1) for r in matches.play_batch(made, batch)}
     growth = np.array([[results[f"easy/{seed}/alone/{name}"].seats[0].growth for seed in range(1600)]
                        for name in ("castor", "pollux")], dtype=np.float64)  # fmt: skip
     assert (growth[0] != growth[1]).mean() > 0.9  # equal in law, not in luck
@@ -63,6 +64,16 @@ def test_a_worse_oracle_is_ranked_lower(tmp_path: Path) -> None:
     assert growth["sober"] > growth["drunk"]
     assert league.strengths.low[1] > league.strengths.high[0]
     assert sum(league.alpha.values()) == pytest.approx(1.0)
+
+
+def test_twins_have_luck_of_their_own() -> None:
+    """Equal noise under two names stumbles at different moments; without noise they are one and the same."""
+    twins = [{"name": name, "script": "oracle", "noise": 0.5} for name in ("castor", "pollux")]
+    made = plan(entrant=[*twins, {"name": "clone", "script": "oracle"}], world=WORLD, seeds="0:1", ticks=60)
+    (batch,) = batches(made, matches_of(made), 1)
+    growth = {result.key.rpartition("/")[2]: result.seats[0].growth for result in matches.play_batch(made, batch)}
+    assert growth["castor"] != growth["pollux"]
+    assert growth["clone"] == growth["oracle"]
 
 
 def test_equal_results_are_ties() -> None:

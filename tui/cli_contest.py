@@ -15,7 +15,8 @@ from tui.options import DIRECTORY, JSON_FLAG, Commands, F, settings_options
     help="champions (by the run's own record), alive, fossils, or agents and policy files: 3,teal-owl-17.",
 )  # fmt: skip
 @click.option(
-    "--against", metavar="NAMES",
+    "--against",
+    metavar="NAMES",
     help="Of untrained, random, hold, trend, meanrev, oracle, flat; comma-separated. Default: all but flat.",
 )
 @click.option("--market", metavar="SCENARIO", help="Play on this scenario's market; default: the run's own.")
@@ -29,9 +30,7 @@ from tui.options import DIRECTORY, JSON_FLAG, Commands, F, settings_options
     help="Rounds as a trader that a champion needs.",
 )  # fmt: skip
 @click.option("--whole-life", is_flag=True, help="With living costs, scars and ruin, as in life.")
-@click.option(
-    "--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap."
-)
+@click.option("--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap.")
 @click.option(
     "--per-year", type=click.FloatRange(0.0, 1e9, min_open=True), default=252.0, show_default=True,
     help="Bars in a year, for annual figures.",
@@ -117,9 +116,7 @@ def policy_import(files: tuple[Path, ...], into: Path, as_json: bool) -> int:
     help="Directory of the sweep; one that this sweep has begun is gone on with.",
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Runs at a time.")
-@click.option(
-    "--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap."
-)
+@click.option("--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap.")
 @JSON_FLAG
 @click.option("--csv", "as_csv", is_flag=True, help="Print one row a run on stdout.")
 def sweep(**given: Any) -> int:
@@ -138,9 +135,7 @@ def sweep(**given: Any) -> int:
 @click.option(
     "--per-generation", type=click.IntRange(1, 10**5), default=16, show_default=True, help="Most newborns of a band."
 )
-@click.option(
-    "--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap."
-)
+@click.option("--resamples", type=click.IntRange(100, 10**6), default=2000, show_default=True, help="Of the bootstrap.")
 @JSON_FLAG
 def newborns(**given: Any) -> int:
     """Are later generations born better? Policies at birth, before they learn, frozen on markets nobody saw."""

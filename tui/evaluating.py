@@ -1,7 +1,5 @@
 """`evaluate`: how good a run's policies are on markets that they never saw, as a table, JSON or CSV."""
 
-import csv
-import io
 import json
 import shlex
 from dataclasses import asdict, dataclass
@@ -10,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from arena.errors import ConfigError
 from lineage.ask.reading import open_run
 from lineage.contest import prepare
 from lineage.contest.evaluate import Evaluation, evaluate
@@ -20,6 +17,7 @@ from lineage.record.provenance import versions
 from tui import evaluation_table
 from tui.diagnostics import ExitCode, emit, say
 from tui.options import PROGRAM
+from tui.tables import Sheet, form_of, show
 
 
 @dataclass(frozen=True)
@@ -45,8 +43,7 @@ class EvaluateRequest:
 
 def evaluate_run(request: EvaluateRequest) -> int:
     """Check everything that can be checked, play, and print what was found."""
-    if request.as_json and request.as_csv:
-        raise ConfigError("--json and --csv: stdout holds one of them; give one")
+    form_of(as_json=request.as_json, as_csv=request.as_csv)
     seeds = prepare.read_seeds(request.seeds)
     with open_run(request.directory) as connection:
         run = prepare.recorded(connection, request.directory)
@@ -67,7 +64,7 @@ def evaluate_run(request: EvaluateRequest) -> int:
     if request.as_json:
         emit(json.dumps(facts | _plain(found), indent=2, allow_nan=False))
     elif request.as_csv:
-        emit(_csv(found).rstrip("\n"))
+        show(_sheet(found), "csv")
     else:
         emit(evaluation_table.text(found, facts))
     return ExitCode.OK
@@ -139,25 +136,23 @@ def _plain(found: Evaluation) -> dict[str, Any]:
     }
 
 
-def _csv(found: Evaluation) -> str:
+def _sheet(found: Evaluation) -> Sheet:
     """Return one row a figure: table, entrant, opponent, measure, value, low, high, n, reason."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["table", "entrant", "opponent", "measure", "value", "low", "high", "n", "reason"])
+    rows: list[tuple[Any, ...]] = []
     for s in found.standings:
-        writer.writerow([s.role, s.name, "", "log_growth", *_interval(s.growth)])
-        for name, measure in s.figures.items():
-            writer.writerow([s.role, s.name, "", name, measure.value, "", "", "", measure.reason])
-        for name in ("trades", "invested", "invalid", "deaths"):
-            writer.writerow([s.role, s.name, "", name, getattr(s, name), "", "", "", ""])
+        rows.append((s.role, s.name, "", "log_growth", *_interval(s.growth)))
+        rows += [(s.role, s.name, "", name, item.value, "", "", "", item.reason) for name, item in s.figures.items()]
+        counts = ("trades", "invested", "invalid", "deaths")
+        rows += [(s.role, s.name, "", name, getattr(s, name), "", "", "", "") for name in counts]
     for d in found.differences:
-        writer.writerow(["difference", d.entrant, d.opponent, "log_growth", *_interval(d.difference)])
-        writer.writerow(["difference", d.entrant, d.opponent, "sign_agreement", d.sign_agreement, "", "", "", ""])
-        writer.writerow(["difference", d.entrant, d.opponent, "improvement", *_interval(d.improvement)])
-    writer.writerow(["summary", "all", "", "iqm", *_interval(found.iqm)])
+        pair = ("difference", d.entrant, d.opponent)
+        rows.append((*pair, "log_growth", *_interval(d.difference)))
+        rows.append((*pair, "sign_agreement", d.sign_agreement, "", "", "", ""))
+        rows.append((*pair, "improvement", *_interval(d.improvement)))
+    rows.append(("summary", "all", "", "iqm", *_interval(found.iqm)))
     if found.oracle_share:
-        writer.writerow(["summary", "all", "oracle", "oracle_share", *_interval(found.oracle_share)])
-    return buffer.getvalue()
+        rows.append(("summary", "all", "oracle", "oracle_share", *_interval(found.oracle_share)))
+    return Sheet(("table", "entrant", "opponent", "measure", "value", "low", "high", "n", "reason"), rows)
 
 
 def _interval(interval: Any) -> list[Any]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from lineage.contest.evaluate import ALL, Difference, Evaluation, Standing
-from lineage.contest.measures import Measure
 from lineage.contest.statistics import Interval
+from tui.columns import SIGNED, aligned, number, span
 
 MANY: Final = 12
 """With more entrants than this the table of differences keeps to their mean."""
@@ -43,13 +43,13 @@ def _standings(standings: Sequence[Standing], facts: dict[str, Any]) -> str:
     rows = [
         [
             standing.name,
-            _signed(standing.growth.estimate),
+            number(standing.growth.estimate, SIGNED),
             _range(standing.growth),
-            _figure(standing.figures["sharpe"], "{:+.2f}"),
-            _figure(standing.figures["max_drawdown"], "{:.1%}"),
+            number(standing.figures["sharpe"].value, "{:+.2f}"),
+            number(standing.figures["max_drawdown"].value, "{:.1%}"),
             f"{standing.trades:.1f}",
             f"{standing.invested:.0%}",
-            _figure(standing.figures["deflated_sharpe"], "{:.3f}"),
+            number(standing.figures["deflated_sharpe"].value, "{:.3f}"),
         ]
         + ([f"{standing.deaths}"] if facts["whole_life"] else [])
         for standing in standings
@@ -59,7 +59,7 @@ def _standings(standings: Sequence[Standing], facts: dict[str, Any]) -> str:
     title = (
         f"log-growth and trades per 1,000 ticks; Sharpe of {facts['bars_per_year']:g} bars a year; drawdowns are means"
     )
-    return "\n".join([title, *_aligned([header, *rows])])
+    return "\n".join([title, *aligned(header, rows)])
 
 
 def _differences(differences: Sequence[Difference], entrants: int) -> str:
@@ -69,10 +69,10 @@ def _differences(differences: Sequence[Difference], entrants: int) -> str:
         [
             f"mean of {entrants}" if item.entrant == ALL else item.entrant,
             item.opponent,
-            _signed(item.difference.estimate),
+            number(item.difference.estimate, SIGNED),
             _range(item.difference),
-            "-" if item.sign_agreement is None else f"{item.sign_agreement:.0%}",
-            "-" if item.improvement.estimate is None else f"{item.improvement.estimate:.2f}",
+            number(item.sign_agreement, "{:.0%}"),
+            number(item.improvement.estimate, "{:.2f}"),
             _range(item.improvement, "{:.2f}"),
         ]
         for item in few
@@ -80,12 +80,12 @@ def _differences(differences: Sequence[Difference], entrants: int) -> str:
     title = "paired differences in log-growth per 1,000 ticks on the same markets"
     if len(few) < len(differences):
         title += " (each entrant's own: --json or --csv)"
-    return "\n".join([title, *_aligned([header, *rows])])
+    return "\n".join([title, *aligned(header, rows)])
 
 
 def _summary(found: Evaluation, facts: dict[str, Any]) -> str:
     chosen = facts["selection"]
-    rows = {"interquartile mean": f"{_signed(found.iqm.estimate)}  {_range(found.iqm)}"}
+    rows = {"interquartile mean": f"{number(found.iqm.estimate, SIGNED)}  {_range(found.iqm)}"}
     if (share := found.oracle_share) is not None:
         shown = f"undefined: {share.reason}"
         if share.estimate is not None:
@@ -105,28 +105,5 @@ def _summary(found: Evaluation, facts: dict[str, Any]) -> str:
     return "\n".join(f"{name:<21}{value}" for name, value in rows.items())
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return the rows as lines, the first column and names to the left, numbers to the right."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    words = {column for column, title in enumerate(rows[0]) if title in ("", "against")}
-    return [
-        "  " + "  ".join(
-            cell.ljust(width) if column in words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]  # fmt: skip
-
-
-def _signed(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.3f}"
-
-
-def _range(interval: Interval, form: str = "{:+.3f}") -> str:
-    if interval.low is None or interval.high is None:
-        return "undefined"
-    return f"{form.format(interval.low)} to {form.format(interval.high)}"
-
-
-def _figure(measure: Measure, form: str) -> str:
-    return "-" if measure.value is None else form.format(measure.value)
+def _range(interval: Interval, form: str = SIGNED) -> str:
+    return "undefined" if interval.low is None else span(interval.low, interval.high, form)

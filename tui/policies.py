@@ -134,13 +134,16 @@ def export_policies(
     for policy in policies:
         if not policy.is_learner:
             raise DataError(f"agent {policy.name}: plays {policy.mind}, a script without a network; nothing to export")
-    written = [_write(policy, out or (into or Path()) / f"{policy.name}{SUFFIX}") for policy in policies]
-    if as_json:
-        emit(json.dumps(written, indent=2))
-    else:
-        for row in written:
-            emit(row["file"])
+    targets = [out or (into or Path()) / f"{policy.name}{SUFFIX}" for policy in policies]
+    if taken := [path for path in targets if path.exists() or path.is_symlink()]:
+        raise ConfigError(f"{taken[0]}: exists already; move it away, or choose another --out or --into")
+    _emit_files([_write(policy, path) for policy, path in zip(policies, targets, strict=True)], as_json=as_json)
     return 0
+
+
+def _emit_files(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    """Print which files were written, and in JSON what they are."""
+    emit(json.dumps(rows, indent=2) if as_json else "\n".join(row["file"] for row in rows))
 
 
 def _write(policy: Policy, path: Path) -> dict[str, Any]:
@@ -173,9 +176,5 @@ def import_policies(files: tuple[Path, ...], into: Path, *, as_json: bool) -> in
             with new_file(target) as file:
                 file.write(data)
         rows.append({"from": str(path), "file": str(target)} | row)
-    if as_json:
-        emit(json.dumps(rows, indent=2))
-    else:
-        for row in rows:
-            emit(row["file"])
+    _emit_files(rows, as_json=as_json)
     return 0

@@ -30,7 +30,7 @@ def report(
         if out is not None:
             written["html"] = _write(out, render(page))
         if csv is not None:
-            written["csv"] = _write(csv, figures_csv(page).encode("utf-8", "surrogateescape"))
+            written["csv"] = _write(csv, figures_csv(page))
         if written.get("html", 0) > LARGEST:
             say(f"{out}: {written['html']:,} bytes, more than {LARGEST:,}: slow on a phone")
     if jsonl is not None or tensorboard is not None:

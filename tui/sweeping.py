@@ -1,24 +1,23 @@
 """`sweep`: play every variant with every seed, then say what the difference makes."""
 
-import csv
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from arena.errors import ConfigError
-from lineage import rundir
 from lineage.contest.outcomes import MEASURES
 from lineage.contest.prepare import read_seeds
 from lineage.contest.statistics import Interval
 from lineage.contest.sweep import Done, run_sweep
-from lineage.contest.sweep_plan import Plan, claim, make_plan
+from lineage.contest.sweep_plan import Plan, claim, make_plan, replace_text
 from lineage.contest.sweep_report import Report, report_on
+from tui.columns import number
 from tui.diagnostics import ExitCode, emit, error, say
 from tui.running import Stop, check_memory
+from tui.tables import Sheet, form_of, show
 
-RESULTS_NAME = "results.json"
+RESULTS_NAME: Final = "results.json"
+FORM: Final = "{:.4g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,8 +39,7 @@ class SweepRequest:
 
 def sweep(request: SweepRequest) -> int:
     """Check everything that can be checked, play what is not finished yet, and report on all of it."""
-    if request.as_json and request.as_csv:
-        raise ConfigError("--json and --csv: stdout holds one of them; give one")
+    form_of(as_json=request.as_json, as_csv=request.as_csv)
     plan = make_plan(
         request.scenario, request.vary, read_seeds(request.seeds), request.rounds, request.file, request.assignments
     )
@@ -80,28 +78,15 @@ def _play(plan: Plan, request: SweepRequest) -> tuple[list[Done], bool]:
 def _show(report: Report, request: SweepRequest) -> None:
     text = json.dumps(report.as_dict(), indent=2, allow_nan=False)
     target = request.out / RESULTS_NAME
-    partial = target.with_name(target.name + ".partial")
-    rundir.write_text(partial, text + "\n")
-    partial.replace(target)
+    replace_text(target, text + "\n")
     if request.as_json:
         emit(text)
     elif request.as_csv:
-        emit(_csv(report.flat_rows()))
+        rows = report.flat_rows()
+        show(Sheet(list(rows[0]), [list(row.values()) for row in rows]), "csv")
     else:
         emit("\n\n".join([_outcomes(report), _effects(report), _genes(report)]))
         say(f"all figures and gene courses: {target}")
-
-
-def _csv(rows: list[dict[str, Any]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return buffer.getvalue().rstrip("\n")
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"
 
 
 def _span(interval: Interval) -> str:
@@ -119,7 +104,7 @@ def _outcomes(report: Report) -> str:
         for variant in report.variants:
             values = [found[measure.name] for done, found in report.runs if done.task.variant == variant]
             known = [value for value in values if value is not None]
-            cells.append(_number(sum(known) / len(known) if known else None))
+            cells.append(number(sum(known) / len(known) if known else None, FORM))
         lines.append(f"{measure.name:<22}" + "".join(f"{cell:>{width}}" for cell in cells))
     return "\n".join(lines)
 
@@ -135,7 +120,7 @@ def _effects(report: Report) -> str:
             if (effect.variant, effect.against) == (variant, against):
                 found = effect.difference
                 agree = "-" if effect.sign_agreement is None else f"{100 * effect.sign_agreement:.0f} %"
-                lines.append(f"{effect.measure:<22}{_number(found.estimate):>12}  {_span(found):<28}"
+                lines.append(f"{effect.measure:<22}{number(found.estimate, FORM):>12}  {_span(found):<28}"
                              f"{agree:>9}{found.n:>7}")  # fmt: skip
         blocks.append("\n".join(lines))
     return "\n\n".join(blocks)
@@ -154,7 +139,7 @@ def _genes(report: Report) -> str:
             if item.variant == variant:
                 lines.append(
                     f"{item.gene:<22}{item.start:>10.4g}{item.end:>10.4g}{item.null_end:>10.4g}"
-                    f"{_number(item.excess.estimate):>11}  {_span(item.excess):<28}"
-                    f"{_number(item.differential.estimate):>11}  {_span(item.differential)}"
+                    f"{number(item.excess.estimate, FORM):>11}  {_span(item.excess):<28}"
+                    f"{number(item.differential.estimate, FORM):>11}  {_span(item.differential)}"
                 )
     return "\n".join(lines)

@@ -1,7 +1,5 @@
 """A tournament's findings as text, JSON and CSV."""
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any, Final
@@ -11,7 +9,8 @@ import numpy as np
 from lineage.contest.results import Results
 from lineage.contest.statistics import Interval
 from lineage.contest.tournament_table import Difference, League, Row, Table
-from tui.tables import table_lines
+from tui.columns import aligned, number, span
+from tui.tables import Sheet
 
 _TITLES: Final = {
     "frozen": "frozen policies: they neither learn nor pay for their lives",
@@ -53,16 +52,15 @@ def _standings(league: League, found: Table) -> list[str]:
     for row in league.rows:
         s, at = league.strengths, row.player
         cells: list[Any] = [
-            f"{row.name}{' *' if row.role == 'baseline' else ''}", _number(s.log_worth[at]),
-            _range(s.low[at], s.high[at]), _number(s.best[at], "{:.0%}"), _number(row.growth.estimate),
-            _range(row.growth.low, row.growth.high), f"{row.drawdown:.1%}", f"{row.trades:.1f}", f"{row.invested:.0%}",
+            f"{row.name}{' *' if row.role == 'baseline' else ''}", number(s.log_worth[at]),
+            span(s.low[at], s.high[at]), number(s.best[at], "{:.0%}"), number(row.growth.estimate),
+            span(row.growth.low, row.growth.high), f"{row.drawdown:.1%}", f"{row.trades:.1f}", f"{row.invested:.0%}",
         ]  # fmt: skip
-        cells += [f"{row.deaths} of {row.lives}", _number(row.median_life, "{:g}")] if mortal else []
+        cells += [f"{row.deaths} of {row.lives}", number(row.median_life, "{:g}")] if mortal else []
         cells += [f"{row.points:g} of {row.meetings}"] if "pairs" in found.facts["mixes"] else []
-        cells += [row.forfeits or "-", _number(league.alpha.get(row.name), "{:.2f}")]
+        cells += [row.forfeits or "-", number(league.alpha.get(row.name), "{:.2f}")]
         rows.append(cells)
-    lines = list(table_lines(columns, rows))
-    return [_TITLES[league.name], *(f"  {line}" for line in lines)]
+    return [_TITLES[league.name], *aligned(columns, rows)]
 
 
 def _worlds(league: League, found: Table) -> list[str]:
@@ -71,21 +69,21 @@ def _worlds(league: League, found: Table) -> list[str]:
         [row.name, *(_with(row.by_world[name]) if name in row.by_world else "-" for name in names)]
         for row in league.rows
     ]
-    return ["mean log-growth per 1,000 ticks, by world", *(f"  {line}" for line in table_lines(["", *names], rows))]
+    return ["mean log-growth per 1,000 ticks, by world", *aligned(["", *names], rows)]
 
 
 def _differences(league: League) -> list[str]:
     names = [row.name for row in league.rows]
     near = [item for item in league.differences if _is_next(item, names)]
     rows = [
-        [item.one, item.other, _number(item.difference.estimate), _range(item.difference.low, item.difference.high),
-         _number(item.p_holm, "{:.3f}"), "yes" if item.separated else "no",
-         _number(item.improvement.estimate, "{:.2f}")]
+        [item.one, item.other, number(item.difference.estimate), span(item.difference.low, item.difference.high),
+         number(item.p_holm, "{:.3f}"), "yes" if item.separated else "no",
+         number(item.improvement.estimate, "{:.2f}")]
         for item in near
     ]  # fmt: skip
     columns = ["", "against the next", "difference", "95 % interval", "p (Holm)", "separated", "improvement"]
     title = f"paired differences in growth, each with the next; all {len(league.differences)}: --json or --csv"
-    return [title, *(f"  {line}" for line in table_lines(columns, rows))]
+    return [title, *aligned(columns, rows, ("", "against the next", "separated"))]
 
 
 def _is_next(item: Difference, names: Sequence[str]) -> bool:
@@ -164,34 +162,24 @@ def _strength(league: League, row: Row) -> dict[str, Any]:
     }
 
 
-def figures_csv(found: Table) -> str:
+def figures(found: Table) -> Sheet:
     """Return one row a figure: league, player, other, world, measure, value, low, high, n."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["league", "player", "other", "world", "measure", "value", "low", "high", "n"])
+    rows: list[Sequence[Any]] = []
     for league in found.leagues:
         s = league.strengths
         for row in league.rows:
-            at = row.player
-            name = _safe(row.name)
-            writer.writerow([league.name, name, "", "", "strength", _finite(s.log_worth[at]), _finite(s.low[at]),
-                             _finite(s.high[at]), s.rankings])  # fmt: skip
-            writer.writerow([league.name, name, "", "", "growth_iqm", *_bounds(row.growth)])
-            for world, interval in row.by_world.items():
-                writer.writerow([league.name, name, "", _safe(world), "growth_mean", *_bounds(interval)])
+            at, one = row.player, (league.name, row.name, "")
+            rows.append((*one, "", "strength", s.log_worth[at], s.low[at], s.high[at], s.rankings))
+            rows.append((*one, "", "growth_iqm", *_bounds(row.growth)))
+            rows += [(*one, world, "growth_mean", *_bounds(interval)) for world, interval in row.by_world.items()]
             for measure in ("lives", "deaths", "median_life", "forfeits", "trades", "invested", "drawdown", "behind"):
-                writer.writerow([league.name, name, "", "", measure, getattr(row, measure), "", "", ""])
+                rows.append((*one, "", measure, getattr(row, measure), "", "", ""))
         for item in league.differences:
-            pair = (league.name, _safe(item.one), _safe(item.other), "")
-            writer.writerow([*pair, "difference", *_bounds(item.difference)])
-            writer.writerow([*pair, "improvement", *_bounds(item.improvement)])
-            writer.writerow([*pair, "p_holm", item.p_holm, "", "", item.difference.n])
-    return buffer.getvalue()
-
-
-def _safe(name: str) -> str:
-    """Return a name that no spreadsheet takes for a formula."""
-    return f"'{name}" if name[:1] in "=+-@" else name
+            pair = (league.name, item.one, item.other, "")
+            rows.append((*pair, "difference", *_bounds(item.difference)))
+            rows.append((*pair, "improvement", *_bounds(item.improvement)))
+            rows.append((*pair, "p_holm", item.p_holm, "", "", item.difference.n))
+    return Sheet(("league", "player", "other", "world", "measure", "value", "low", "high", "n"), rows)
 
 
 def _bounds(interval: Interval) -> list[Any]:
@@ -202,16 +190,6 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _number(value: float | None, form: str = "{:+.2f}") -> str:
-    return "-" if value is None or not np.isfinite(value) else form.format(value)
-
-
-def _range(low: float | None, high: float | None) -> str:
-    if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
-        return "-"
-    return f"{low:+.2f} to {high:+.2f}"
-
-
 def _with(interval: Interval) -> str:
     spread = "" if interval.low is None or interval.high is None else f" ({interval.low:+.2f} to {interval.high:+.2f})"
-    return f"{_number(interval.estimate)}{spread}"
+    return f"{number(interval.estimate)}{spread}"

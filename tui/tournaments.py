@@ -4,7 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -24,7 +24,9 @@ from lineage.numerics import pin_torch
 from tui import tournament_table
 from tui.diagnostics import PROGRAM, ExitCode, emit, error, say
 from tui.outputs import new_file
-from tui.running import Stop
+from tui.running import Stop, check_memory
+from tui.tables import form_of
+from tui.tables import show as show_sheet
 
 DEFAULT_OUT: Final = "tournament.sqlite"
 
@@ -51,21 +53,25 @@ class TournamentRequest:
 def play(request: TournamentRequest) -> int:
     """Check everything that can be checked, play what is missing, and print the table."""
     plan = _plan(request)
-    engine = _engine(request)
+    for player in plan.players:
+        if player.config is not None:
+            check_memory(player.config)
+    with _stdout_kept(request):
+        engine, jobs = _engine(request)
     out = request.out or Path(f"{request.spec.stem}.sqlite" if request.spec else DEFAULT_OUT)
     pin_torch()
     windows = tournament.windows_of(plan)
     opened = Results.resume(out, plan, windows) if request.resume else Results.create(out, plan, windows)
     with opened as results:
         text = request.spec.read_text(encoding="utf-8-sig") if request.spec else ""
-        results.begin_session(request.engine, request.jobs, _command(request, out), text)
+        results.begin_session(request.engine, jobs, _command(request, out), text)
         total, done = sum(expected(plan).values()), len(results.done())
         if not request.quiet:
             say(f"{total} matches, {done} of them played; results: {out}")
         stop = _Stop()
         try:
-            with stop.listening(), _narrator(plan, quiet=request.quiet) as narrator:
-                complete = tournament.run(plan, results, request.jobs, lambda: stop.asked, narrator.on_progress, engine)
+            with _stdout_kept(request), stop.listening(), _narrator(plan, quiet=request.quiet) as narrator:
+                complete = tournament.run(plan, results, jobs, lambda: stop.asked, narrator.on_progress, engine)
         except KeyboardInterrupt:
             say("aborted; finished matches are kept")
             complete = False
@@ -93,16 +99,22 @@ def _flags(request: TournamentRequest) -> TournamentSpec:
     )
 
 
-def _engine(request: TournamentRequest) -> tournament.Engine | None:
+def _engine(request: TournamentRequest) -> tuple[tournament.Engine | None, int]:
+    """Return who plays, None for this machine's processes, and with how many processors."""
     if request.engine == "local":
         if request.address is not None:
             raise ConfigError(
                 f"--address {request.address}: only --engine ray has one; add it or leave the address out"
             )
-        return None
+        return None, request.jobs
     from lineage.contest.engines_ray import connect
 
     return connect(request.address, request.jobs)
+
+
+def _stdout_kept(request: TournamentRequest) -> AbstractContextManager[object]:
+    """Return a context in which what Ray prints of lost workers goes to stderr: stdout is data."""
+    return nullcontext() if request.engine == "local" else redirect_stdout(sys.stderr)
 
 
 def _command(request: TournamentRequest, out: Path) -> str:
@@ -116,6 +128,7 @@ def _command(request: TournamentRequest, out: Path) -> str:
         words += ["--ticks", str(request.ticks), "--mixes", request.mixes]
     words += ["--jobs", str(request.jobs)] if request.jobs > 1 else []
     words += ["--engine", request.engine] if request.engine != "local" else []
+    words += ["--address", request.address] if request.address is not None else []
     return shlex.join([*words, "--out", str(out)])
 
 
@@ -124,7 +137,7 @@ def _show(results: Results, *, as_json: bool, as_csv: bool) -> int:
     if as_json:
         emit(json.dumps(tournament_table.plain(found, results), indent=2, allow_nan=False))
     elif as_csv:
-        emit(tournament_table.figures_csv(found).rstrip("\n"))
+        show_sheet(tournament_table.figures(found), "csv")
     else:
         emit(tournament_table.text(found))
     for key, problem in found.failed[:5]:
@@ -134,8 +147,7 @@ def _show(results: Results, *, as_json: bool, as_csv: bool) -> int:
 
 def show(path: Path, *, as_json: bool, as_csv: bool) -> int:
     """Print the table of a results file, finished or not."""
-    if as_json and as_csv:
-        raise ConfigError("--json and --csv: stdout holds one of them; give one")
+    form_of(as_json=as_json, as_csv=as_csv)
     with Results.read(path) as results:
         return _show(results, as_json=as_json, as_csv=as_csv)
 
@@ -233,7 +245,7 @@ class _Silence:
                 )
         seconds = max(time.monotonic() - self._began, 1e-9)
         speed = progress.played / seconds
-        left = (progress.total - progress.done) / max(speed, 1e-9)
+        left = seconds * progress.left / max(1.0 - progress.left, 1e-9)
         leaders = self._live.leaders()
         failed = f", {progress.failed} failed" if progress.failed else ""
         return (f"{progress.done}/{progress.total} matches{failed}, {speed:.1f} matches/s, {_duration(left)} left"

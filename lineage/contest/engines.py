@@ -111,14 +111,10 @@ class _Worker:
         return results
 
     def end(self) -> int | None:
-        """End the process, at once when it is playing, and return its exit code."""
+        """End the process at once, playing or idle: it holds nothing that is not written. Return its exit code."""
         self.pipe.close()
-        if self.batch:
-            self._process.kill()
-        self._process.join(5.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._process.kill()
+        self._process.join()
         return self._process.exitcode
 
 

@@ -21,12 +21,12 @@ from lineage.contest.tournament_plan import Match, Plan
 RayEngine = Callable[[Plan, Sequence[Sequence[Match]], Callable[[], bool]], Iterator[list[MatchResult]]]
 
 _POLL_SECONDS: Final = 0.2
-_AHEAD: Final = 2
+AHEAD: Final = 2
 """Tasks in flight for each processor: enough that none waits, few enough that Ctrl-C is soon done."""
 
 
-def connect(address: str | None, jobs: int) -> RayEngine:
-    """Return the engine of a cluster, or of a Ray that is started here with `jobs` processors.
+def connect(address: str | None, jobs: int) -> tuple[RayEngine, int]:
+    """Return the engine of a cluster, or of a Ray that is started here with `jobs` processors, and how many it has.
 
     Raises EnvironmentFault when the extra is missing or nobody answers at the address.
     """
@@ -44,26 +44,28 @@ def connect(address: str | None, jobs: int) -> RayEngine:
             address=address, num_cpus=None if address else jobs, include_dashboard=None if address else False,
             log_to_driver=False, configure_logging=False, runtime_env={"env_vars": variables},
         )  # fmt: skip
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         text = " ".join(str(error).split())[:200]
+        if address is None:
+            raise EnvironmentFault(f"--engine ray: Ray cannot be started here: {text}; use --engine local") from None
         raise EnvironmentFault(f"--address {address}: Ray does not answer: {text}; start it with `ray start`") from None
-    return lambda plan, batches, should_stop: _on_ray(ray, plan, batches, should_stop)
+    processors = max(1, int(ray.cluster_resources().get("CPU", 1)))  # type: ignore[no-untyped-call,unused-ignore]
+    return (lambda plan, batches, should_stop: on_ray(ray, processors, plan, batches, should_stop)), processors
 
 
-def _on_ray(
-    ray: Any, plan: Plan, batches: Sequence[Sequence[Match]], should_stop: Callable[[], bool]
+def on_ray(
+    ray: Any, processors: int, plan: Plan, batches: Sequence[Sequence[Match]], should_stop: Callable[[], bool]
 ) -> Iterator[list[MatchResult]]:
-    """Yield the results of batches as their tasks end; the running ones end when told to stop."""
+    """Yield the results of batches as their tasks end; told to stop, those in flight end. `ray`: the module."""
     task = ray.remote(num_cpus=1, max_retries=ATTEMPTS - 1)(_task)
     shared = ray.put(tournament_plan.encode(plan))
     waiting, running = deque(batches), dict[Any, Sequence[Match]]()
-    most = _AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     try:
         while running or waiting:
             stopping = should_stop()
             if stopping:
                 waiting.clear()
-            while waiting and len(running) < most:
+            while waiting and len(running) < AHEAD * processors:
                 batch = waiting.popleft()
                 running[task.remote(shared, tournament_plan.encode_matches(batch))] = batch
             if not running:
@@ -95,5 +97,8 @@ def _task(plan_bytes: bytes, batch_bytes: bytes) -> bytes:
     from lineage.numerics import pin_torch
 
     pin_torch()
-    plan = tournament_plan.decode(plan_bytes)
-    return play.encode(play.play_batch(plan, tournament_plan.decode_matches(batch_bytes)))
+    plan, batch = tournament_plan.decode(plan_bytes), tournament_plan.decode_matches(batch_bytes)
+    if odd := tournament_plan.other_build(plan.versions, tournament_plan.build_here()):
+        reason = f"a worker has another build ({odd}); install the same on every machine, then --resume"
+        return play.encode([MatchResult(match.key, "failed", (), reason) for match in batch])
+    return play.encode(play.play_batch(plan, batch))

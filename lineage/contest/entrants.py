@@ -7,12 +7,11 @@ from typing import Final, NamedTuple
 import numpy as np
 import torch
 
-from agents.brains import Weights, views
 from agents.config import GenomeConfig
 from agents.layout import Layout
 from agents.mind import kind_of
+from agents.networks import Networks
 from agents.policy import LEGAL_CHOICE, LEGAL_COUNT, mask_bits
-from agents.qnet import forward, head_matrix
 from agents.scripted import RANDOM, STRATEGIES, decide
 from arena.errors import ConfigError, DataError
 from arena.rng import purpose_key, uniforms
@@ -98,8 +97,7 @@ class _Crew(NamedTuple):
     seats: np.ndarray  # [N] the seats that they decide for
     blocks: np.ndarray  # [K,_ROWS] seats of each block; the last of a policy is filled up with its first seat
     rows: np.ndarray  # [N] where in the blocks, flattened, each seat is
-    weights: Weights
-    head: torch.Tensor | None
+    networks: Networks  # one a block
 
 
 class Pilots:
@@ -132,7 +130,7 @@ class Pilots:
         """Return actions [P] i8 for obs [P,D] f32, mask [P,A] bool; regime [P] i8 is seen by oracles only."""
         actions = np.full(len(obs), HOLD, dtype=np.int8)
         for crew in self._crews:
-            q = _q_values(crew, obs)
+            q = crew.networks.q_values(obs[crew.blocks]).reshape(-1, N_ACTIONS)[crew.rows]
             actions[crew.seats] = np.where(mask[crew.seats], q, -np.inf).argmax(axis=1)
         seats = self._scripted
         if len(seats):
@@ -160,6 +158,7 @@ def _crew(entrants: Sequence[Entrant], who: np.ndarray, layout: Layout) -> _Crew
     blocks: list[np.ndarray] = []
     rows: list[np.ndarray] = []
     weights: list[np.ndarray] = []
+    counts: list[int] = []
     for index, entrant in enumerate(entrants):
         mine = np.flatnonzero(who == index)
         if entrant.layout != layout or entrant.weights is None or not len(mine):
@@ -170,18 +169,10 @@ def _crew(entrants: Sequence[Entrant], who: np.ndarray, layout: Layout) -> _Crew
         rows.append(len(blocks) * _ROWS + np.arange(len(mine)))
         blocks += list(filled.reshape(count, _ROWS))
         weights += [entrant.weights] * count
+        counts += [_ROWS] * (count - 1) + [len(mine) - (count - 1) * _ROWS]
         seats.append(mine)
     if not seats:
         return None
     stacked = torch.from_numpy(np.stack(weights))
-    return _Crew(
-        np.concatenate(seats), np.stack(blocks), np.concatenate(rows), views(layout, stacked), head_matrix(layout)
-    )
-
-
-def _q_values(crew: _Crew, obs: np.ndarray) -> np.ndarray:
-    """Return Q [N,A] f32 of the crew's seats."""
-    with torch.inference_mode():
-        q: np.ndarray = forward(crew.weights, torch.from_numpy(obs[crew.blocks]), crew.head).contiguous().numpy()
-    picked: np.ndarray = q.reshape(-1, q.shape[-1])[crew.rows]
-    return picked
+    networks = Networks(layout, stacked, width=_ROWS, rows=np.array(counts))
+    return _Crew(np.concatenate(seats), np.stack(blocks), np.concatenate(rows), networks)

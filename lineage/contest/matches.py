@@ -8,7 +8,8 @@ import contextlib
 import traceback
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from pathlib import Path
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from msgspec import Struct
 from agents.brains import founder_weights
 from agents.layout import layout_of
 from arena.errors import ArenaError
-from arena.market.tape import Tape
+from arena.market.tape import Tape, read_tape
 from arena.rng import purpose_key
 from arena.spec import N_ACTIONS, OBS_DIM
 from lineage.config import RunConfig
@@ -28,16 +29,13 @@ from lineage.contest.tournament_plan import Match, Plan, Player
 from lineage.contest.userpolicy import Limits, Session, Target
 from lineage.record.policy_files import parse_policy
 
-MOST_SEATS: Final = 1024
-"""Seats in one batch: larger ones are hardly faster, and what is played together is lost together."""
-
-_LEAST_SEATS: Final = 64
-"""A smaller batch is not split to give everybody something to do."""
-
 CURVE_POINTS: Final = 32
 """Points of a capital curve that are kept, besides its start."""
 
 _UNTRAINED_ID: Final = 1
+
+Sessions = dict[tuple[int, str], Session]
+"""(player, match key) -> the process that plays a user's class there."""
 
 
 class SeatResult(Struct, frozen=True):
@@ -67,35 +65,6 @@ class MatchResult(Struct, frozen=True):
     traceback: str = ""
 
 
-def batches(plan: Plan, matches: Sequence[Match], jobs: int) -> list[list[Match]]:
-    """Return the matches in batches that can be played side by side: the largest first, at least two a job.
-
-    A tick costs hardly more with a thousand seats than with fifty, so that batches are no smaller than they must be.
-    Populations and matches with a user's class are played by themselves, seed by seed, and fill the gaps at the end.
-    """
-    groups: dict[tuple[int, int], list[Match]] = {}
-    single: list[list[Match]] = []
-    for match in matches:
-        if any(plan.players[player].kind in ("class", "scenario") for player in set(match.seating)):
-            single.append([match])
-        else:
-            groups.setdefault((match.ground, len(match.seating)), []).append(match)
-    found = []
-    for (_, seats), group in groups.items():
-        size = max(1, MOST_SEATS // seats)
-        found += [group[start : start + size] for start in range(0, len(group), size)]
-    found.sort(key=_seats, reverse=True)
-    while found and jobs > 1 and len(found) < 2 * jobs and len(found[0]) > 1 and _seats(found[0]) >= _LEAST_SEATS:
-        largest = found.pop(0)
-        found += [largest[: len(largest) // 2], largest[len(largest) // 2 :]]
-        found.sort(key=_seats, reverse=True)
-    return found + single
-
-
-def _seats(batch: Sequence[Match]) -> int:
-    return sum(len(match.seating) for match in batch)
-
-
 def play_batch(plan: Plan, matches: Sequence[Match]) -> list[MatchResult]:
     """Play matches of one world and one number of seats; never raises for what goes wrong in one of them."""
     try:
@@ -117,31 +86,32 @@ def _play(plan: Plan, matches: Sequence[Match]) -> list[MatchResult]:
         field, seatings, sessions = _seat(plan, matches, stack)
         played = play(field, seatings, plan.conditions(ground, tape))
     per_round = plan.grounds[ground].config.arena.ticks_per_round
+    found = _Found(played.log_growth, played.trades, _drawdowns(played.equity))
     return [
-        MatchResult(match.key, "done", _results(match, played, row, per_round, sessions))
+        MatchResult(match.key, "done", _results(match, played, found, row, per_round, sessions))
         for row, match in enumerate(matches)
     ]
 
 
 def _seat(
     plan: Plan, matches: Sequence[Match], stack: contextlib.ExitStack
-) -> tuple[list[Entrant], list[Seating], dict[int, Session]]:
-    """Return the field, who sits where, and the open sessions of users' classes by player."""
+) -> tuple[list[Entrant], list[Seating], Sessions]:
+    """Return the field, who sits where, and the open sessions of users' classes by (player, match)."""
     config = plan.grounds[matches[0].ground].config
     field: list[Entrant] = []
-    place: dict[tuple[int, int], int] = {}  # (player, seed) -> index in the field; the seed where it matters
-    sessions: dict[int, Session] = {}
+    place: dict[tuple[int, str], int] = {}  # (player, of which there is one for each) -> index in the field
+    sessions: Sessions = {}
     seatings = []
     for match in matches:
         indices = []
         for player in match.seating:
             member = plan.players[player]
-            own = (player, match.seed if member.kind in ("untrained", "class") else -1)
+            own = (player, {"untrained": str(match.seed), "class": match.key}.get(member.kind, ""))
             if own not in place:
                 place[own] = len(field)
                 if member.kind == "class":
-                    sessions[player] = stack.enter_context(_session(plan, member, match, player))
-                field.append(_entrant(member, match.seed, config, sessions.get(player)))
+                    sessions[own] = stack.enter_context(_session(plan, member, match, player))
+                field.append(_entrant(member, match.seed, config, sessions.get(own)))
             indices.append(place[own])
         seatings.append(Seating(match.seed, tuple(indices)))
     return field, seatings, sessions
@@ -173,29 +143,39 @@ def _named(entrant: Entrant, name: str) -> Entrant:
     return Entrant(name, entrant.mind, entrant.position_scale, entrant.stop_atr, entrant.layout, entrant.weights)
 
 
+class _Found(NamedTuple):
+    """What is computed for all markets of a batch at once; N markets, S seats."""
+
+    growth: np.ndarray  # [N,S] f64
+    trades: np.ndarray  # [N,S] i64
+    drawdown: np.ndarray  # [N,S] f64
+
+
+def _drawdowns(equity: np.ndarray) -> np.ndarray:
+    """Return [N,S] f64, the deepest falls from a peak of equity [N,S,T+1]; a market at a time stays in the cache."""
+    return np.array([(seats / np.maximum.accumulate(seats, axis=-1)).min(axis=-1) for seats in equity]) - 1.0
+
+
 def _results(
-    match: Match, played: Played, row: int, per_round: int, sessions: dict[int, Session]
+    match: Match, played: Played, found: _Found, row: int, per_round: int, sessions: Sessions
 ) -> tuple[SeatResult, ...]:
     ticks = played.equity.shape[-1] - 1
-    growth, trades = played.log_growth[row], played.trades[row]
-    peaks = np.maximum.accumulate(played.equity[row], axis=-1)  # [S,T+1]
-    falls = (played.equity[row] / peaks - 1.0).min(axis=-1)
     points = np.unique(np.linspace(0, ticks, min(ticks, CURVE_POINTS) + 1).round().astype(np.int64))
     curves = (played.equity[row][:, points] / played.equity[row][:, :1]).astype("<f4")
-    found = []
+    rows = []
     for seat, player in enumerate(match.seating):
         died_at = int(played.died_at[row, seat])
         lived = ticks if died_at < 0 else died_at + 1
-        session = sessions.get(player)
+        session = sessions.get((player, match.key))
         forfeit = session.failure if session else ""
-        found.append(
+        rows.append(
             SeatResult(
-                seat, player, None if forfeit else float(growth[seat]), ticks, -(-lived // per_round), died_at >= 0,
-                int(trades[seat]), float(played.invested[row, seat]), int(played.invalid[row, seat]),
-                float(falls[seat]), forfeit, curves[seat].tobytes(),
+                seat, player, None if forfeit else float(found.growth[row, seat]), ticks, -(-lived // per_round),
+                died_at >= 0, int(found.trades[row, seat]), float(played.invested[row, seat]),
+                int(played.invalid[row, seat]), float(found.drawdown[row, seat]), forfeit, curves[seat].tobytes(),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(rows)
 
 
 def _evolve(plan: Plan, match: Match, tape: Tape | None) -> MatchResult:
@@ -214,10 +194,6 @@ def _evolve(plan: Plan, match: Match, tape: Tape | None) -> MatchResult:
 
 @lru_cache(maxsize=8)
 def _tape(path: str, skip_bad: bool) -> Tape | None:
-    from pathlib import Path
-
-    from arena.market.tape import read_tape
-
     return read_tape(Path(path), skip_bad) if path else None
 
 

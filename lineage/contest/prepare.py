@@ -68,7 +68,7 @@ def read_seeds(text: str) -> range:
         kind = "empty" if end == first else "reversed"
         raise ConfigError(f"--seeds {text.strip()}: the range is {kind}; A:B means A to B - 1, e.g. 0:32")
     if end - first > MOST_SEEDS:
-        raise ConfigError(f"--seeds {text.strip()}: {end - first} seeds, at most {MOST_SEEDS} fit one evaluation")
+        raise ConfigError(f"--seeds {text.strip()}: {end - first} seeds, at most {MOST_SEEDS}; give fewer")
     return range(first, end)
 
 

@@ -27,6 +27,8 @@ wins would have infinite strength without it."""
 _TOLERANCE: Final = 1e-7
 _MOST_STEPS: Final = 2000
 _TINY: Final = 1e-12
+EQUAL: Final = 1e-5
+"""Log-worths that differ by less are equal: iterations end at _TOLERANCE."""
 
 
 class Ranking(NamedTuple):
@@ -45,7 +47,7 @@ class Strengths:
     high: np.ndarray  # [N] f64
     first: np.ndarray  # [N] f64, probability to come first among all
     beats: np.ndarray  # [N,N] f64, probability that the row's player beats the column's
-    best: np.ndarray  # [N] f64, share of the resamples in which it is the strongest
+    best: np.ndarray  # [N] f64, share of the resamples in which it is the strongest; equals share it
     rankings: int
     reason: str = ""  # why there are no intervals
 
@@ -137,7 +139,8 @@ def strengths(
         logs = fit(_block_counts(np.asarray(worlds), resamples, seed))
         tail = (1.0 - level) / 2.0
         low, high = np.quantile(logs, [tail, 1.0 - tail], axis=0)
-        best = (logs == logs.max(axis=1, keepdims=True)).mean(axis=0)
+        top = logs > logs.max(axis=1, keepdims=True) - EQUAL
+        best = (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
     worth = np.exp(point)
     beats = np.full((n, n), np.nan)
     beats[np.ix_(seen, seen)] = worth[:, None] / (worth[:, None] + worth)

@@ -2,7 +2,7 @@
 
 import io
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,8 +13,14 @@ from lineage.ask.picture import COLOURS
 from lineage.ask.survival import Curve
 
 INK: Final = "#333333"
+YARDSTICK: Final = "#8c8c8c"
+"""Baselines, and what chance gives."""
+
 DEAD: Final = "#b0281e"
 """The dead in every picture."""
+
+LOWEST: Final = 1e-3
+"""Equity in endowments that a logarithmic axis shows in the place of less."""
 
 BANDED: Final = 3
 """Survival curves of one figure that are drawn with their bands; more would hide each other."""
@@ -126,16 +132,18 @@ def intervals(
     caption: str,
     rows: Sequence[tuple[str, float | None, float | None, float | None]],
     label: str,
+    yardsticks: Collection[str] = (),
 ) -> Figure:
-    """Draw estimates with their intervals, one a row, from top to bottom."""
+    """Draw estimates with their intervals, one a row, from top to bottom; those called as in `yardsticks` in grey."""
     canvas, axes = drawing(max(1.8, 0.9 + 0.32 * len(rows)))
     axes.axvline(0.0, color="#bbbbbb", linewidth=1)
-    for place, (_, value, low, high) in enumerate(rows):
+    for place, (text, value, low, high) in enumerate(rows):
         if value is None:
             continue
+        shade = YARDSTICK if text in yardsticks else colour(0)
         if low is not None and high is not None:
-            axes.plot([low, high], [place, place], color=colour(0), linewidth=2)
-        axes.plot([value], [place], "o", color=colour(0), markersize=5)
+            axes.plot([low, high], [place, place], color=shade, linewidth=2)
+        axes.plot([value], [place], "o", color=shade, markersize=5)
     axes.set_yticks(range(len(rows)), [_label(text) for text, *_ in rows])
     axes.invert_yaxis()
     axes.set_xlabel(label)
@@ -175,25 +183,31 @@ class Life:
 
 
 def capital(
-    name: str, title: str, caption: str, lives: Sequence[Life], x_label: str, median: Line | None = None
+    name: str,
+    title: str,
+    caption: str,
+    lives: Sequence[Life],
+    x_label: str,
+    limits: tuple[float, float] | None = None,
 ) -> Figure:
-    """Draw capital curves on a logarithmic scale; the dead in red, each with a cross at its end."""
-    canvas, axes = drawing(4.4)
+    """Draw capital curves on a logarithmic scale; the dead in red, each with a cross at its end.
+
+    limits: of the equities shown, for figures that are compared.
+    """  # fmt: skip
+    canvas, axes = drawing()
     points: list[Point] = []
     for life in sorted(lives, key=lambda life: life.died):
-        shown = np.maximum(life.equity, 1e-3)
+        shown = np.maximum(life.equity, LOWEST)
         shade = {"color": DEAD, "alpha": 0.55} if life.died else {"color": colour(0), "alpha": 0.4}
         axes.plot(life.x, shown, linewidth=0.8, **shade)
         if life.died and len(shown):
             axes.plot(life.x[-1:], shown[-1:], "x", color=DEAD, markersize=5)
         fate = " (died)" if life.died else ""
         points += [(life.name + fate, float(x), float(y), None, None) for x, y in zip(life.x, life.equity, strict=True)]
-    if median is not None:
-        axes.plot(median.x, median.y, color=INK, linewidth=2, label=median.name)
-        axes.legend(frameon=False, fontsize=9)
-        points += [(median.name, float(x), float(y), None, None) for x, y in zip(median.x, median.y, strict=True)]
     axes.axhline(1.0, color="#bbbbbb", linewidth=1, zorder=0)
     axes.set_yscale("log")
+    if limits is not None:
+        axes.set_ylim(*limits)
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 1.5, 2.0, 3.0, 5.0, 7.0), numticks=8))
@@ -211,7 +225,7 @@ def bars(
     canvas, axes = drawing(max(1.8, 0.9 + 0.32 * len(rows)))
     for place, (_, observed, expected, low, high) in enumerate(rows):
         axes.barh(place, high - low, left=low, height=0.6, color="#d9d9d9", label="chance, 95 %" if not place else None)
-        axes.plot([expected, expected], [place - 0.3, place + 0.3], color="#8c8c8c", linewidth=1.5)
+        axes.plot([expected, expected], [place - 0.3, place + 0.3], color=YARDSTICK, linewidth=1.5)
         axes.plot([observed], [place], "o", color=colour(1), markersize=6, label="observed" if not place else None)
     axes.set_yticks(range(len(rows)), [_label(text) for text, *_ in rows])
     axes.invert_yaxis()

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from arena.errors import ArenaError, ConfigError
+from arena.errors import ArenaError
 from lineage.ask import picture, picture_svg
 from lineage.ask.lives import Lives, read_lives
 from lineage.ask.neutral import neutral_test
@@ -19,7 +19,6 @@ from lineage.contest import champions
 from lineage.contest import report_figures as draw
 from lineage.contest.outcomes import excess_growth
 from lineage.contest.report_page import Code, Page, Section, TableOf
-from lineage.record.store import FILE_NAME
 
 MOST_CURVES: Final = 150
 """Capital curves that are drawn."""
@@ -38,6 +37,14 @@ _SERIES: Final = (
     "SELECT round, sum(status = 1), sum(status = 2), avg(CASE WHEN status = 2 THEN equity END), avg(loss),"
     " avg(td_error), avg(entropy), avg(q_mean) FROM agent_round GROUP BY round ORDER BY round"
 )
+_VITALS: Final = (
+    (5, "td_error", "Surprise", "|TD error|, in rewards",
+     "How far predictions are off: it rises when the market or the stakes change, and falls with learning."),
+    (6, "entropy", "Indecision", "entropy of the actions taken, 1: uniform",
+     "Falls as learners make up their minds; near 0 they do the same whatever they see."),
+)  # fmt: skip
+"""(column of _SERIES, name, title, axis, what to see)"""
+
 _CURVE: Final = "SELECT round, equity FROM agent_round WHERE agent_id = ? AND status IN (2, 3) ORDER BY round"
 _CAUSES: Final = (
     "SELECT json_extract(payload, '$.cause'), count(*) FROM event WHERE kind = 'death' GROUP BY 1 ORDER BY 2 DESC"
@@ -81,7 +88,9 @@ def _population(connection: sqlite3.Connection, lives: Lives) -> Section:
     died = np.bincount(lives.tree.destruction_time[~lives.tree.extant].astype(int), minlength=int(rounds[-1]) + 1)
     born = np.bincount(lives.tree.origin_time.astype(int), minlength=int(rounds[-1]) + 1)
     alive = draw.lines(
-        "population", "Population", "Agents at each round's end; born and died are totals so far.",
+        "population", "Population",
+        "Where the blue line holds while the others climb, the dead are replaced. Agents at each round's end; born and "
+        "died are totals so far.",
         [
             draw.Line("trading", rounds, series[:, 2]), draw.Line("on paper", rounds, series[:, 1]),
             draw.Line("born so far", rounds, np.cumsum(born)[rounds.astype(int)]),
@@ -108,9 +117,11 @@ def _capital(connection: sqlite3.Connection, lives: Lives) -> Section:
         equity = found[keep, 1] / float(lives.endowment[row])
         curves.append(draw.Life(f"{lives.tree.name(row)}-{agent}", found[keep, 0], equity, not lives.tree.extant[row]))
     dead = int((~lives.tree.extant[rows]).sum())
-    caption = (f"{len(curves)} of the {len(rows)} agents that traded real money, evenly by birth, of whom {dead} died "
-               "(red, a cross at the end). Endowments paid to children lower a curve.")  # fmt: skip
-    return Section("Capital, the dead included", [draw.capital("capital", "Capital", caption, curves, "round")])
+    caption = (f"Above 1 an agent has more than it was given. {len(curves)} of the {len(rows)} agents that traded real "
+               f"money, evenly by birth; {dead} of all died (red, a cross at the end). Endowments paid to children "
+               "lower a curve.")  # fmt: skip
+    title = "Capital, the dead included"
+    return Section(title, [draw.capital("capital", title, caption, curves, "round")])
 
 
 def _best(connection: sqlite3.Connection, lives: Lives) -> Section:
@@ -150,16 +161,18 @@ def _learning(connection: sqlite3.Connection) -> Section:
         if x:
             lines.append(draw.Line(name, *(np.array(part) for part in (x, y, low, high))))
     if lines:
-        caption = (f"Mean log-growth a round above the market's own return, by rounds since graduation ({BAND_ROUNDS} "
+        caption = ("Where heirs lie above founders, learning is inherited; above 0 they beat their market. Mean "
+                   f"log-growth a round above the market's own return, by rounds since graduation ({BAND_ROUNDS} "
                    "a point); bands: 1.96 standard errors over agent-rounds, somewhat narrow.")  # fmt: skip
         blocks.append(draw.lines("learning", "Growth with age", caption, lines, "rounds since graduation",
                                  "log-growth a round", zero=True))  # fmt: skip
     series = np.array(connection.execute(_SERIES).fetchall(), dtype=np.float64)
-    for column, name, label in ((5, "TD error", "td_error"), (6, "Entropy of the choices", "entropy")):
+    for column, name, title, label, sight in _VITALS:
         known = np.isfinite(series[:, column])
         if known.any():
-            line = draw.Line(label, series[known, 0], series[known, column])
-            blocks.append(draw.lines(label, name, "Mean over the learners of each round.", [line], "round", label))
+            line = draw.Line(name, series[known, 0], series[known, column])
+            caption = f"{sight} Mean over the learners of each round."
+            blocks.append(draw.lines(name, title, caption, [line], "round", label))
     return Section("Learning", blocks or ["Nobody has learned anything yet."])
 
 
@@ -169,7 +182,8 @@ def _survival(lives: Lives) -> Section:
     curves = {"all": survival_curve(lives)}
     by = survival_by(lives, lives.tree.depth, (0, 1, 2, 3))
     curves |= {f"generation {name}": curve for name, curve in by.items()} if len(by) > 1 else {}
-    caption = "Kaplan-Meier since graduation, in brackets the lives; who lives on is censored. "
+    caption = "The lower a curve, the fewer survive. Kaplan-Meier since graduation, in brackets the lives; who lives "
+    caption += "on is censored. "
     caption += "Bands: 95 % (Greenwood)." if len(curves) <= draw.BANDED else "Intervals are in the CSV."
     median = curves["all"].median()
     words = f"{median.value:g} rounds" if median.value is not None else f"undefined: {median.reason}"
@@ -203,7 +217,8 @@ def _luck(lives: Lives) -> Section:
          float(test.low[at]), float(test.high[at]))
         for at in order
     ]  # fmt: skip
-    caption = (f"Heirs of the 12 clans with most, against {test.replicates} histories with the same births and deaths "
+    caption = ("A point right of its grey bar: more heirs than luck gives. Heirs of the 12 clans with most, against "
+               f"{test.replicates} histories with the same births and deaths "
                "in which each parent is drawn from all who could have been one.")  # fmt: skip
     figure = draw.bars("neutral", "The neutral null", caption, rows, "heirs ever born")
     table = TableOf(
@@ -254,12 +269,6 @@ def commands(connection: sqlite3.Connection, directory: Path) -> list[str]:
         again += ["--skip-bad"] if config["market"].get("tape_skip_bad") else []
     again += ["--out", f"{directory}-again"]
     return [shlex.join(again), shlex.join(["lineage-arena", "verify", str(directory)])]
-
-
-def check_run(directory: Path) -> None:
-    """Raise ConfigError unless a run is recorded in a directory."""
-    if not (directory / FILE_NAME).exists():
-        raise ConfigError(f"{directory}: no run is recorded here (no {FILE_NAME}); give the directory of a run")
 
 
 def metrics(connection: sqlite3.Connection) -> list[dict[str, float | int | None]]:

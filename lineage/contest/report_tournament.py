@@ -1,11 +1,13 @@
 """The report of a tournament: who is better, where, how surely, and everything needed to repeat it."""
 
 import json
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from lineage.contest import report_figures as draw
+from lineage.contest.report_findings import between, in_short
 from lineage.contest.report_page import Code, Page, Section, TableOf
 from lineage.contest.results import Results
 from lineage.contest.statistics import Interval
@@ -25,16 +27,22 @@ def page_of(results: Results) -> Page:
     found = table_of(results)
     facts = found.facts
     rules = "whole lives: living costs, scars and ruin" if facts["whole_life"] else "living costs, scars, deaths off"
+    worlds = ", ".join(str(world["name"]) for world in found.worlds[:4])
+    worlds += f" and {len(found.worlds) - 4} more" if len(found.worlds) > 4 else ""
     page = Page(
-        f"Tournament {facts['spec_sha256'][:12]}",
+        f"Tournament: {len(found.players)} players in {worlds}",
         [
-            f"{len(found.players)} players, {len(found.worlds)} world{'s' * (len(found.worlds) > 1)}, seeds "
-            f"{facts['first_seed']} to {facts['end_seed'] - 1}, {facts['ticks']:,} ticks a match, "
-            f"format {facts['format']}, mixes {', '.join(facts['mixes'])}; {rules}.",
-            f"{found.matches} matches lie behind every figure; a block is a world and a seed, and blocks are what "
-            "intervals resample. Growth is the natural logarithm of capital per 1,000 ticks, net of costs.",
+            f"{facts['format'].capitalize()}, mixes {', '.join(facts['mixes'])}; seeds {facts['first_seed']} to "
+            f"{facts['end_seed'] - 1}, {facts['ticks']:,} ticks a match; {rules}. {found.matches:,} matches were "
+            f"played. Specification {facts['spec_sha256'][:12]}.",
+            "Growth is the natural logarithm of capital per 1,000 ticks, net of costs: +0.69 doubles it. A block is a "
+            "world and a seed; intervals are 95 %, of blocks drawn again. Baselines take part in every tournament: "
+            "whoever does not beat them has shown nothing.",
         ],
         warnings=_warnings(found),
+    )
+    page.sections.append(
+        Section("In short", [f"{_TITLES[league.name]}: {in_short(league)}" for league in found.leagues])
     )
     for league in found.leagues:
         page.sections += _league(league, found)
@@ -59,7 +67,7 @@ def _warnings(found: Table) -> list[str]:
 
 def _league(league: League, found: Table) -> list[Section]:
     title = _TITLES[league.name]
-    ranking = Section(f"{title}: standings", [_standings(league), _strengths(league), _growth(league)])
+    ranking = Section(f"{title}: standings", [_standings(league, found), _strengths(league), _growth(league)])
     if league.strengths.reason:
         ranking.blocks.append(f"Strengths have no intervals: {league.strengths.reason}.")
     sections = [ranking]
@@ -75,18 +83,28 @@ def _league(league: League, found: Table) -> list[Section]:
     return sections
 
 
-def _standings(league: League) -> TableOf:
-    columns = ["player", "role", "strength", "95 %", "first", "growth (IQM)", "95 %", "drawdown", "trades/1,000",
-               "invested", "deaths", "lives", "median life", "forfeits", "alpha-Rank", "best of"]  # fmt: skip
+def _standings(league: League, found: Table) -> TableOf:
+    """Return the table of a league; columns that nobody has anything in are left out."""
     s = league.strengths
-    rows = [
-        [row.name, row.role, draw.known(s.log_worth[row.player]), _range(s.low[row.player], s.high[row.player]),
-         _share(s.best[row.player]), row.growth.estimate, _range(row.growth.low, row.growth.high),
-         f"{row.drawdown:.1%}", row.trades, f"{row.invested:.0%}", row.deaths, row.lives, row.median_life,
-         row.forfeits, league.alpha.get(row.name), row.behind]
-        for row in league.rows
-    ]  # fmt: skip
-    return TableOf(columns, rows)
+    mortal = bool(league.survival)
+    columns: list[tuple[str, Callable[[Row], Any], bool]] = [
+        ("player", lambda row: row.name, True),
+        ("strength", lambda row: _figure(s.log_worth[row.player], s.low[row.player], s.high[row.player]), True),
+        ("first in", lambda row: _share(s.best[row.player]), not s.reason),
+        ("growth (IQM)", lambda row: _words(row.growth), True),
+        ("drawdown", lambda row: f"{row.drawdown:.1%}", True),
+        ("trades/1,000", lambda row: f"{row.trades:.1f}", True),
+        ("invested", lambda row: f"{row.invested:.0%}", True),
+        ("deaths", lambda row: f"{row.deaths:,} of {row.lives:,}", mortal),
+        ("median life", lambda row: row.median_life, mortal),
+        ("meetings won", lambda row: f"{row.points:g} of {row.meetings}", "pairs" in found.facts["mixes"]),
+        ("forfeits", lambda row: row.forfeits, any(row.forfeits for row in league.rows)),
+        ("alpha-Rank", lambda row: _share(league.alpha.get(row.name)), bool(league.alpha)),
+        ("best of", lambda row: row.behind, any(row.behind is not None for row in league.rows)),
+        ("role", lambda row: row.role, True),
+    ]
+    shown = [(name, cell) for name, cell, wanted in columns if wanted]
+    return TableOf([name for name, _ in shown], [[cell(row) for _, cell in shown] for row in league.rows])
 
 
 def _strengths(league: League) -> draw.Figure:
@@ -95,64 +113,69 @@ def _strengths(league: League) -> draw.Figure:
         (row.name, draw.known(s.log_worth[row.player]), draw.known(s.low[row.player]), draw.known(s.high[row.player]))
         for row in league.rows
     ]
-    caption = (f"Natural logarithm of the Plackett-Luce worth, mean 0, from {s.rankings} rankings (Hunter 2004); bars: "
-               "95 % of the resamples of blocks within worlds. A gap of 1 means odds of e to 1.")  # fmt: skip
-    return draw.intervals(f"strength_{league.name}", "Strength", caption, rows, "log-worth")
+    caption = ("Further right is stronger; bars that do not overlap tell two players apart. Natural logarithm of the "
+               f"Plackett-Luce worth, mean 0, from {s.rankings} rankings (Hunter 2004): a gap of 1 means odds of e to "
+               "1. Bars: 95 % of the resamples of blocks within worlds. Grey: baselines.")  # fmt: skip
+    return draw.intervals(f"strength_{league.name}", "Strength", caption, rows, "log-worth", _yardsticks(league))
+
+
+def _yardsticks(league: League) -> set[str]:
+    return {row.name for row in league.rows if row.role == "baseline"}
 
 
 def _growth(league: League) -> draw.Figure:
     rows = [(row.name, row.growth.estimate, row.growth.low, row.growth.high) for row in league.rows]
-    caption = "Interquartile mean over all blocks with its 95 % interval (Agarwal et al. 2021). "
-    best = [row for row in league.rows if row.behind is not None]
-    if best:
-        caption += "; ".join(f"{row.name} is one of the best of {row.behind} agents ever born" for row in best) + "."
-    return draw.intervals(f"growth_{league.name}", "Growth", caption, rows, "log-growth per 1,000 ticks")
+    caption = ("Right of 0 capital grows. Interquartile mean over all blocks with its 95 % interval (Agarwal et al. "
+               "2021). Grey: baselines. ")  # fmt: skip
+    best = {row.behind: [one.name for one in league.rows if one.behind == row.behind] for row in league.rows}
+    for behind, names in best.items():
+        if behind is not None:
+            caption += f"Chosen as the best of {behind:,} agents ever born: {', '.join(names)}. "
+    label = "log-growth per 1,000 ticks"
+    return draw.intervals(f"growth_{league.name}", "Growth", caption, rows, label, _yardsticks(league))
 
 
 def _capital(league: League, found: Table) -> list[Any]:
-    blocks: list[Any] = []
-    for row in league.rows[:MOST_PLAYERS]:
-        mine = [cell for cell in found.cells if cell.result.player == row.player and cell.result.curve]
-        dead = [cell for cell in mine if cell.result.died]
-        # Evenly from all, the dead as often as they are: nobody is left out for having failed.
-        picked = (
-            [mine[at] for at in np.unique(np.linspace(0, len(mine) - 1, MOST_CURVES).round().astype(int))]
-            if mine
-            else []
-        )
-        lives = []
-        for cell in picked:
-            equity = np.frombuffer(cell.result.curve, dtype="<f4").astype(np.float64)
-            ticks = cell.result.ticks if league.name == "frozen" else cell.result.rounds
-            name = f"{cell.match_key} seat {cell.result.seat}"
-            lives.append(draw.Life(name, np.linspace(0, ticks, len(equity)), equity, cell.result.died))
-        caption = (
-            f"{len(lives)} of {len(mine)} lives, {len(dead)} of which ended in death (red, a cross where it ended)."
-        )
-        label = "tick" if league.name == "frozen" else "round as a trader"
-        blocks.append(draw.capital(f"capital_{league.name}_{row.player}", row.name, caption, lives, label))
+    drawn = league.rows[:MOST_PLAYERS]
+    lives = {row.player: _lives(row, league, found) for row in drawn}
+    ends = np.array([(life.equity.min(), life.equity.max()) for group in lives.values() for life in group[1]])
+    limits = None
+    if len(ends):  # one scale for all, a little wider than what was seen
+        limits = (max(draw.LOWEST, 0.93 * float(ends[:, 0].min())), 1.07 * float(ends[:, 1].max()))
+    blocks: list[Any] = [
+        "Capital over time, from one endowment; all pictures have the same scale. The lives drawn are taken evenly "
+        "from all, the dead as often as they are: nobody is left out for having failed."
+    ]
+    label = "tick" if league.name == "frozen" else "round as a trader"
+    for row in drawn:
+        total, shown = lives[row.player]
+        deaths = f"{row.deaths:,} of all ended in death (red, a cross where)" if row.deaths else "none ended in death"
+        caption = f"{len(shown)} of {total:,} lives; {deaths}."
+        blocks.append(draw.capital(f"capital_{league.name}_{row.player}", row.name, caption, shown, label, limits))
     if len(league.rows) > MOST_PLAYERS:
         blocks.append(f"{len(league.rows) - MOST_PLAYERS} weaker players are not drawn.")
     return blocks
 
 
+def _lives(row: Row, league: League, found: Table) -> tuple[int, list[draw.Life]]:
+    """Return how many lives a player had, and those that are drawn."""
+    mine = [cell for cell in found.cells if cell.result.player == row.player and cell.result.curve]
+    picked = np.unique(np.linspace(0, len(mine) - 1, min(MOST_CURVES, len(mine))).round().astype(int)).tolist()
+    lives = []
+    for cell in (mine[at] for at in picked):
+        equity = np.frombuffer(cell.result.curve, dtype="<f4").astype(np.float64)
+        end = cell.result.ticks if league.name == "frozen" else cell.result.rounds
+        name = f"{cell.match_key} seat {cell.result.seat}"
+        lives.append(draw.Life(name, np.linspace(0, end, len(equity)), equity, cell.result.died))
+    return len(mine), lives
+
+
 def _differences(league: League) -> Section:
-    columns = [
-        "player",
-        "against",
-        "difference",
-        "95 %",
-        "p",
-        "p (Holm)",
-        "separated",
-        "improvement",
-        "same sign",
-        "blocks",
-    ]
+    columns = ["player", "against", "difference", "p", "p (Holm)", "separated", "improvement", "same sign", "blocks"]
     rows = [
-        [item.one, item.other, item.difference.estimate, _range(item.difference.low, item.difference.high),
-         item.p_value, item.p_holm, "yes" if item.separated else "no", item.improvement.estimate,
-         _share(item.sign_agreement), item.difference.n]
+        [item.one, item.other, _words(item.difference), _p(item.p_value), _p(item.p_holm),
+         "yes" if item.separated else "no", _share(item.improvement.estimate), _share(item.sign_agreement),
+         item.difference.n]
         for item in league.differences
     ]  # fmt: skip
     text = ("Growth of one less growth of the other in the same blocks. p: random signs of the differences, two-sided; "
@@ -163,9 +186,10 @@ def _differences(league: League) -> Section:
 
 def _survival(league: League) -> Section:
     curves = {row.name: league.survival[row.name] for row in league.rows[:8]}
-    caption = "Kaplan-Meier, rounds; the number in brackets counts the lives. Who lived to the end is censored."
+    caption = ("The lower a curve falls and the sooner, the more of its lives ended in death. Kaplan-Meier, in "
+               "brackets the lives; who lived to the end is censored.")  # fmt: skip
     figure = draw.steps(f"survival_{league.name}", "Survival", caption, curves, "rounds")
-    rows = [[row.name, row.lives, row.deaths, row.growth.estimate, row.median_life] for row in league.rows]
+    rows = [[row.name, row.lives, row.deaths, _words(row.growth), row.median_life] for row in league.rows]
     table = TableOf(["player", "lives", "deaths", "growth (IQM)", "median life, rounds"], rows)
     return Section(f"{_TITLES[league.name]}: who survives", ["Deaths beside returns: growth without the risk of ruin "
                                                              "flatters.", figure, table])  # fmt: skip
@@ -207,16 +231,17 @@ def _provenance(found: Table, results: Results) -> Section:
 
 
 def _words(interval: Interval | None) -> str | None:
-    if interval is None or interval.estimate is None:
-        return None
-    spread = "" if interval.low is None or interval.high is None else f" ({interval.low:+.2f} to {interval.high:+.2f})"
-    return f"{interval.estimate:+.2f}{spread}"
+    return None if interval is None or interval.estimate is None else f"{interval.estimate:+.2f}{between(interval)}"
 
 
-def _range(low: float | None, high: float | None) -> str | None:
-    if low is None or high is None or not (np.isfinite(low) and np.isfinite(high)):
+def _figure(value: float, low: float, high: float) -> str | None:
+    if not np.isfinite(value):
         return None
-    return f"{low:+.2f} to {high:+.2f}"
+    return f"{value:+.2f}" + (f" ({low:+.2f} to {high:+.2f})" if np.isfinite(low) else "")
+
+
+def _p(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}" if value >= 0.00005 else "< 0.0001"
 
 
 def _share(value: float | None) -> str | None:

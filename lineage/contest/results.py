@@ -2,6 +2,7 @@
 
 import fcntl
 import json
+import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,8 +11,9 @@ from pathlib import Path
 from typing import IO, Any, Final, Self
 
 from arena.errors import ConfigError, EnvironmentFault, StoreError
+from lineage.config import to_plain
 from lineage.contest.matches import MatchResult, SeatResult
-from lineage.contest.tournament_plan import Match, Plan
+from lineage.contest.tournament_plan import Match, Plan, other_build
 from lineage.contest.tournament_prepare import described
 from lineage.record.digests import config_text
 from lineage.record.provenance import session as machine
@@ -107,7 +109,8 @@ class Results:
         try:
             path.open("xb").close()
         except FileExistsError:
-            raise ConfigError(f"--out {path}: exists already; go on with --resume, or choose another name") from None
+            cure = "go on with --resume, or choose another name" if path.is_file() else "name a file"
+            raise ConfigError(f"--out {path}: exists already; {cure}") from None
         results = cls(*_opened(path), path)
         with _named(path):
             results.connection.executescript(_SCHEMA)
@@ -119,6 +122,8 @@ class Results:
         """Open the file that this tournament has begun; raises ConfigError for another's, naming what differs."""
         if not path.exists():
             return cls.create(path, plan, windows)
+        if not path.is_file():
+            raise ConfigError(f"--out {path}: is no file; name the file of the results")
         results = cls(*_opened(path), path)
         try:
             with _named(path):
@@ -139,7 +144,8 @@ class Results:
         if not path.is_file():
             raise ConfigError(f"{path}: no results of a tournament are here; name the file that --out named")
         with _named(path):
-            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, timeout=10.0)
+            mode = "rw" if os.access(path, os.W_OK) else "ro"  # what a killed writer began is rolled back by a reader
+            connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=10.0)
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA query_only = ON")
             results = cls(connection, None, path)
@@ -273,8 +279,6 @@ def _write_plan(connection: sqlite3.Connection, plan: Plan, windows: Sequence[in
                 "INSERT INTO player VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (number, *(row[name] for name in names))
             )
         for number, ground in enumerate(plan.grounds):
-            from lineage.config import to_plain
-
             config = ground.config
             connection.execute(
                 "INSERT INTO world VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -290,8 +294,8 @@ def _check_same(results: Results, plan: Plan) -> None:
         return
     theirs = results.rows("tournament")[0]
     reason = "another specification"
-    if json.loads(theirs["versions_json"]) != plan.versions:
-        reason = "the same kind, begun by another build"
+    if odd_build := other_build(json.loads(theirs["versions_json"]), plan.versions):
+        reason = f"another build ({odd_build})"
     names = [row["name"] for row in results.rows("player")]
     mine = [player.name for player in plan.players]
     if odd := sorted(set(names) ^ set(mine)):
@@ -311,7 +315,7 @@ def _named(path: Path) -> Iterator[None]:
         if "no such table" in text or "no such column" in text:
             raise StoreError(f"{path}: is no results file of a tournament of this build; name another") from None
         if any(word in text for word in ("disk", "full", "readonly", "locked", "unable to open")):
-            raise EnvironmentFault(f"{path}: {text}; free the disk or choose another --out, then --resume") from None
+            raise EnvironmentFault(f"{path}: {text}; make room and the file writable, then --resume") from None
         raise StoreError(f"{path}: {text}; it is damaged, start again with another --out") from None
     except sqlite3.DatabaseError as error:
         raise StoreError(f"{path}: {error}; it is damaged or no results file, choose another --out") from None

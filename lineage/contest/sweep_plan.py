@@ -1,5 +1,6 @@
 """What a sweep consists of: every variant of a configuration with every seed, and the directory that holds them."""
 
+import contextlib
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -8,8 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from arena.errors import ConfigError
-from lineage import rundir, settings
+from arena.errors import ConfigError, EnvironmentFault
+from lineage import settings
 from lineage.config import RunConfig, to_plain
 from lineage.record.digests import config_text, sha256_text
 from lineage.record.provenance import versions
@@ -141,9 +142,19 @@ def claim(directory: Path, plan: Plan) -> None:
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"{directory}: is not empty and holds no sweep; choose an empty or new directory for --out")
     directory.mkdir(parents=True, exist_ok=True)
+    replace_text(path, json.dumps(plan.identity(), indent=2) + "\n")
+
+
+def replace_text(path: Path, text: str) -> None:
+    """Write a small file that is there completely or as it was. Raises EnvironmentFault naming it."""
     partial = path.with_name(path.name + ".partial")
-    rundir.write_text(partial, json.dumps(plan.identity(), indent=2) + "\n")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise EnvironmentFault(f"{path}: {error.strerror}; free space or choose another --out") from error
 
 
 def _difference(known: Any, mine: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from lineage.contest import engines
-from lineage.contest.matches import MatchResult, batches, play_batch
+from lineage.contest.batches import batches, cost, workers
+from lineage.contest.matches import MatchResult, play_batch
 from lineage.contest.prepare import side_by_side
 from lineage.contest.results import Results
 from lineage.contest.tournament_pairings import expected, schedule
@@ -18,6 +19,7 @@ Engine = Callable[[Plan, Sequence[Sequence[Match]], Callable[[], bool]], Iterato
 
 _PROBE_TICKS: Final = 40
 _PROBE_ROUNDS: Final = 3
+_PROBE_CLASSES: Final = 2  # matches with a user's class, each of which starts a process
 """What is played to estimate the time of a match."""
 
 
@@ -29,6 +31,7 @@ class Progress:
     total: int  # matches that are known so far
     played: int  # of the done, in this session
     failed: int
+    left: float  # share of this session's known work that is still to do, by cost
 
 
 def windows_of(plan: Plan) -> list[int | None]:
@@ -43,33 +46,26 @@ def estimate(plan: Plan) -> float:
     for batch in batches(plan, known, 1):
         kinds = {plan.players[player].kind for player in batch[0].seating}
         groups.setdefault((batch[0].ground, len(batch[0].seating), "class" in kinds, batch[0].mix), []).append(batch)
-    for (ground, _, _, mix), found in groups.items():
-        per_round = plan.grounds[ground].config.arena.ticks_per_round
-        ticks = min(plan.ticks, max(_PROBE_TICKS, per_round))
-        rounds = (
-            min(_PROBE_ROUNDS, min(player.rounds for player in plan.players if player.evolving))
-            if mix == "evolving"
-            else 0
-        )
-        short = replace(plan, ticks=ticks, players=tuple(_shorter(player, rounds) for player in plan.players))
-        start, middle, end = _timed(replace(short, ticks=1), found[0], mix), _timed(short, found[0], mix), 0.0
+    for (ground, _, has_class, mix), found in groups.items():
+        sample = found[0][:_PROBE_CLASSES] if has_class else found[0]
+        ticks = min(plan.ticks, max(_PROBE_TICKS, plan.grounds[ground].config.arena.ticks_per_round))
+        short = replace(plan, ticks=ticks, players=tuple(_shorter(player) for player in plan.players))
+        took = _timed(short, sample)
         if mix == "evolving":
-            longest = max(player.rounds for player in plan.players if player.evolving)
-            end = middle * longest / rounds
+            took *= cost(plan, sample) / cost(short, sample)
         else:
-            end = start + max(0.0, middle - start) * plan.ticks / ticks
+            start = _timed(replace(short, ticks=1), sample)
+            took = start + max(0.0, took - start) * plan.ticks / ticks
         share = expected(plan)[mix] / sum(match.mix == mix for match in known)  # later rounds are not known yet
-        seconds += share * end * sum(map(len, found)) / len(found[0])
+        seconds += share * took * sum(cost(plan, batch) for batch in found) / cost(plan, sample)
     return seconds
 
 
-def _shorter(player: Player, rounds: int) -> Player:
-    return replace(player, rounds=rounds) if player.evolving and rounds else player
+def _shorter(player: Player) -> Player:
+    return replace(player, rounds=min(player.rounds, _PROBE_ROUNDS)) if player.evolving else player
 
 
-def _timed(plan: Plan, batch: Sequence[Match], mix: str) -> float:
-    if mix == "evolving" and plan.ticks == 1:
-        return 0.0
+def _timed(plan: Plan, batch: Sequence[Match]) -> float:
     began = time.perf_counter()
     play_batch(plan, batch)
     return time.perf_counter() - began
@@ -93,11 +89,16 @@ def run(
             return True
         known = {match.key: match for match in matches}
         before, lost = played, failed
-        for part in _playing(plan, batches(plan, missing, jobs), jobs, should_stop, engine):
+        parts = batches(plan, missing, jobs)
+        prices = {match.key: cost(plan, batch) / len(batch) for batch in parts for match in batch}
+        total = left = sum(prices.values())
+        for part in _playing(plan, parts, jobs, should_stop, engine):
             results.write(known, part)
             played += len(part)
             failed += sum(result.status == "failed" for result in part)
-            on_progress(Progress(len(done) + played - before, len(matches), played, failed), part)
+            left = max(0.0, left - sum(prices[result.key] for result in part))
+            progress = Progress(len(done) + played - before, len(matches), played, failed, left / total)
+            on_progress(progress, part)
         if played - before < len(missing):
             return False
         if failed > lost:
@@ -128,6 +129,7 @@ def _playing(
 ) -> Iterator[list[MatchResult]]:
     if engine is not None:
         return engine(plan, parts, should_stop)
-    if jobs == 1:
+    count = workers(plan, parts, jobs)
+    if count == 1:
         return engines.in_this_process(plan, parts, should_stop)
-    return engines.side_by_side(plan, parts, jobs, should_stop)
+    return engines.side_by_side(plan, parts, count, should_stop)

@@ -1,20 +1,25 @@
 """A tournament as it is played: who, where, and every match, all of it checked and pinned down by one hash."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
+from agents.fused import resolve
 from arena.errors import ConfigError
 from arena.market.tape import Tape, read_tape
 from lineage.config import RunConfig, to_plain
 from lineage.contest.frozen import Conditions
 from lineage.contest.tournament_spec import Format, LimitSpec, Mix
 from lineage.record.digests import config_text, sha256_text
+from lineage.record.provenance import versions
 
-FORMAT: Final = 1
+MOST_TICKS: Final = 1 << 26
+"""Seats x ticks of one match of frozen policies."""
+
+FORMAT: Final = 2
 """Raised whenever the same plan would give other results."""
 
 Kind = Literal["script", "policy", "untrained", "class", "scenario"]
@@ -121,6 +126,17 @@ class Plan(Struct, frozen=True):
                 yield ground, seed
 
 
+def build_here() -> dict[str, str]:
+    """Return what determines results besides the plan: versions, and who teaches and decides here (its rounding)."""
+    return versions() | {"learner": resolve("auto")[0]}
+
+
+def other_build(theirs: Mapping[str, str], mine: Mapping[str, str]) -> str:
+    """Return in words by what two builds differ, "" if by nothing."""
+    names = [name for name in {**theirs, **mine} if theirs.get(name) != mine.get(name)]
+    return ", ".join(f"{name} {theirs.get(name, 'unknown')}, here {mine.get(name, 'unknown')}" for name in names)
+
+
 def encode(plan: Plan) -> bytes:
     """Return a plan as bytes for another process."""
     return msgspec.json.encode(plan)
@@ -172,6 +188,10 @@ def check_plan(plan: Plan) -> None:
     if "together" in plan.mixes and plan.format == "crossed" and plan.seats < frozen:
         raise ConfigError(f"seats = {plan.seats}: {frozen} players (baselines included) share a market in mix "
                           f"'together'; give at least as many seats")  # fmt: skip
+    most = plan.seats if plan.mixes != ("alone",) else 1
+    if frozen and most * plan.ticks > MOST_TICKS:
+        raise ConfigError(f"ticks = {plan.ticks}: a match of {most} seats and that length does not fit memory, at most "
+                          f"{MOST_TICKS // most:,}; give fewer")  # fmt: skip
     keys = [match.key for match in matches_of(plan)]
     if len(set(keys)) < len(keys):
         raise ConfigError("names: two matches would have the same name; rename an entrant")

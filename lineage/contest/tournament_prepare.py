@@ -15,13 +15,12 @@ from lineage.config import RunConfig, to_plain
 from lineage.contest import prepare
 from lineage.contest.entrants import UNTRAINED, of_policy
 from lineage.contest.frozen import path_of
-from lineage.contest.tournament_plan import Ground, Plan, Player, Role, check_plan
+from lineage.contest.tournament_plan import Ground, Plan, Player, Role, build_here, check_plan
 from lineage.contest.tournament_spec import MOST_ENTRANTS, EntrantSpec, TournamentSpec, WorldSpec
 from lineage.contest.userpolicy import Target, check_class, source_of
 from lineage.record.digests import config_text, sha256_text
 from lineage.record.policy import Policy, to_bytes
 from lineage.record.policy_files import read_policy
-from lineage.record.provenance import versions
 from lineage.settings_text import shown
 
 BASELINES: Final = (UNTRAINED, *STRATEGIES)
@@ -48,10 +47,13 @@ def plan_of(spec: TournamentSpec, folder: Path, place: str) -> Plan:
         players=tuple(players), grounds=tuple(grounds), seeds=(seeds.start, seeds.stop), ticks=spec.ticks,
         format=spec.format, mixes=spec.mixes if spec.format == "crossed" else ("pairs",), seats=spec.seats,
         whole_life=spec.whole_life, rounds=spec.rounds if spec.format == "swiss" else 0, limits=spec.limits,
-        versions=versions(),
+        versions=build_here(),
     )  # fmt: skip
     _check_worlds(plan, place)
-    check_plan(plan)
+    try:
+        check_plan(plan)
+    except ConfigError as error:
+        raise ConfigError(f"{place}: {error}") from None
     return plan
 
 
@@ -84,7 +86,8 @@ def _settings(scenario: str, assignments: tuple[str, ...], place: str) -> RunCon
     try:
         return settings.load(scenario, assignments=assignments, environment={}).config
     except ConfigError as error:
-        raise ConfigError(f"{place}: {str(error).replace('--set', 'set')}") from None
+        text = str(error).replace("--set", "set").replace("with --tape FILE", 'with tape = "prices.csv"')
+        raise ConfigError(f"{place}: {text}") from None
 
 
 def _baseline(name: str) -> Player:

@@ -1,5 +1,6 @@
 """What a person writes down for a tournament: a TOML file, or a few flags. Read strictly, nothing is resolved here."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -17,12 +18,15 @@ from lineage.settings_text import nearest, shown
 
 MOST_ENTRANTS: Final = 200
 MAX_BYTES: Final = 1 << 20
+ROUNDS: Final = 5
+"""Of a Swiss tournament, unless it says otherwise."""
 KINDS: Final = ("script", "run", "policy", "class", "scenario")
 """The keys of which an entrant has exactly one: what it is."""
 
 Format = Literal["crossed", "swiss", "knockout"]
 Mix = Literal["alone", "pairs", "together"]
-Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}$")]
+_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,39}\Z"
+Name = Annotated[str, Meta(pattern=_NAME)]
 
 
 class EntrantSpec(Section, frozen=True, rename={"class_name": "class", "assignments": "set"}):
@@ -50,6 +54,14 @@ class EntrantSpec(Section, frozen=True, rename={"class_name": "class", "assignme
         """Return the value of one of KINDS, "" when it is not given."""
         value: str = getattr(self, "class_name" if kind == "class" else kind)
         return value
+
+
+_ONLY: Final = {
+    "noise": "script", "who": "run", "count": "run", "options": "class", "assignments": "scenario",
+    "rounds": "scenario",
+}  # fmt: skip
+"""Keys that only one kind of entrant has."""
+_NOBODY: Final = EntrantSpec(name="nobody")
 
 
 class WorldSpec(Section, frozen=True, rename={"assignments": "set"}):
@@ -80,7 +92,7 @@ class TournamentSpec(Section, frozen=True, rename={"entrants": "entrant", "world
     mixes: Annotated[tuple[Mix, ...], Meta(min_length=1)] = ("alone",)
     seats: Annotated[int, Meta(ge=2, le=4096)] = 16
     whole_life: bool = False
-    rounds: Annotated[int, Meta(ge=1, le=64)] = 5
+    rounds: Annotated[int, Meta(ge=1, le=64)] = ROUNDS
     limits: LimitSpec = LimitSpec()
 
 
@@ -196,15 +208,18 @@ def _called(word: str, table: Mapping[str, Any], number: int) -> str:
 def _where(message: str, document: Mapping[str, Any]) -> str:
     """Return msgspec's message with the place in the words of the file."""
     problem, _, path = message.partition(" - at `$")
+    if "matching regex" in problem:  # only names have one
+        problem = "a name has 1 to 40 letters, digits, spaces or any of . _ + -, and begins with a letter or digit"
     place = path.rstrip("`").lstrip(".")
     if match := re.match(r"(entrant|world)\[(\d+)\]\.?(.*)", place):
         table = document[match[1]][int(match[2])]
         key = match[3].partition("[")[0]
         value = f" = {shown(table[key])}" if key in table else ""
         return f"{_called(match[1], table, int(match[2]) + 1)}: {key}{value}: {problem}; correct it"
-    key = place.partition("[")[0]
-    value = f" = {shown(document[key])}" if key in document else ""
-    return f"{key}{value}: {problem}; correct it"
+    key, _, rest = place.partition("[")[0].partition(".")
+    given = document.get(key)
+    given = given.get(rest) if rest and isinstance(given, dict) else given
+    return f"{place.partition('[')[0]}{'' if given is None else f' = {shown(given)}'}: {problem}; correct it"
 
 
 def _check(spec: TournamentSpec, place: str) -> None:
@@ -212,6 +227,10 @@ def _check(spec: TournamentSpec, place: str) -> None:
     for word, names in (("entrant", [e.name for e in spec.entrants]), ("world", [w.name for w in spec.worlds])):
         if doubled := sorted({name for name in names if names.count(name) > 1}):
             raise ConfigError(f"{place}: {word} {shown(doubled[0])}: the name is given twice; names must differ")
+    if spec.format != "swiss" and spec.rounds != ROUNDS:
+        raise ConfigError(f"{place}: rounds = {spec.rounds}: only format 'swiss' has rounds; leave it out")
+    if spec.format != "crossed" and spec.mixes not in (("alone",), ("pairs",)):
+        raise ConfigError(f"{place}: mixes: in format {shown(spec.format)} two players share a market; leave it out")
     if len(set(spec.mixes)) < len(spec.mixes):
         raise ConfigError(f"{place}: mixes: {', '.join(spec.mixes)} names one twice; name each once")
     if spec.seats % 2 and ("pairs" in spec.mixes or spec.format != "crossed"):
@@ -230,12 +249,14 @@ def _check_entrant(entrant: EntrantSpec, place: str) -> None:
     scripts = (*STRATEGIES, FLAT)
     if entrant.script and entrant.script not in scripts:
         raise ConfigError(f"{place}: script {shown(entrant.script)} does not exist; {nearest(entrant.script, scripts)}")
-    if entrant.noise and not entrant.script:
-        raise ConfigError(f"{place}: noise = {entrant.noise:g}: only a script can be noisy; leave it out")
-    if entrant.options and not entrant.class_name:
-        raise ConfigError(f"{place}: options: only a class takes options; leave them out")
-    if entrant.assignments and not entrant.scenario:
-        raise ConfigError(f"{place}: set: only a scenario takes settings; leave it out")
+    for key, kind in _ONLY.items():
+        if getattr(entrant, key) != getattr(_NOBODY, key) and kinds != [kind]:
+            word = "set" if key == "assignments" else key
+            raise ConfigError(f"{place}: {word}: only an entrant with {kind} = ... has it; leave it out")
+    try:
+        json.dumps(entrant.options, allow_nan=False)
+    except (TypeError, ValueError):
+        raise ConfigError(f"{place}: options: may hold texts, finite numbers, true, false and lists of them") from None
     if entrant.class_name and not re.fullmatch(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*", entrant.class_name):
         raise ConfigError(f"{place}: class {shown(entrant.class_name)}: not of the form module:Class")
 
@@ -244,6 +265,9 @@ def spec_of_flags(
     entrants: Sequence[str], worlds: Sequence[str], seeds: str, ticks: int, mixes: Sequence[str]
 ) -> TournamentSpec:
     """Return the specification of a few words: scripts, policy files, runs, module:Class; scenarios and tapes."""
+    for flag, words in (("--entrants", entrants), ("--worlds", worlds), ("--mixes", mixes)):
+        if not words:
+            raise ConfigError(f"{flag}: names nothing; give names separated by commas, or leave it out")
     tables = []
     for word in entrants:
         kind = "policy" if word.endswith(".safetensors") else "class" if ":" in word else "script"

@@ -8,10 +8,10 @@ live on are ranked apart: the former neither learn nor pay for their lives.
 import json
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -27,6 +27,10 @@ ALL_PAIRS: Final = 24
 
 CERTAIN: Final = 0.05
 """Two players are called different when their corrected p-value is below this."""
+
+
+Place = TypeVar("Place")
+"""What scores are gathered by: a match, or a block and how it was played."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ class _League:
         self.growth = np.full((len(where), len(players)), np.nan)
         for player in members:
             self._fill(player)
+        shared = self._scored(lambda cell: cell.match_key if cell.mix == "pairs" else None)
+        self.met = meetings(shared.items())
 
     def _fill(self, player: int) -> None:
         sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0])
@@ -157,32 +163,25 @@ class _League:
             if block not in lost:
                 self.growth[block, player] = total / ticks
 
-        self.met = meetings(self._scores())
-
-    def _scores(self) -> Iterator[tuple[str, dict[int, float | None]]]:
-        """Yield (match key, growth by player) of every shared market."""
-        groups: dict[str, dict[int, list[tuple[float | None, int]]]] = defaultdict(lambda: defaultdict(list))
+    def _scored(self, place_of: Callable[[Cell], Place | None]) -> dict[Place, dict[int, float | None]]:
+        """Return {place: {player: growth of its seats there}}; cells without a place do not count."""
+        groups: dict[Place, dict[int, list[tuple[float | None, int]]]] = defaultdict(lambda: defaultdict(list))
         for cell in self.cells:
-            if cell.mix == "pairs":
+            if (place := place_of(cell)) is not None:
                 score = None if cell.result.forfeit else cell.result.growth
-                groups[cell.match_key][cell.result.player].append((score, cell.result.ticks))
-        for key, group in groups.items():
-            yield key, {player: _score(scores) for player, scores in group.items()}
+                groups[place][cell.result.player].append((score, cell.result.ticks))
+        return {
+            place: {player: _score(scores) for player, scores in group.items()} for place, group in groups.items()
+        }  # fmt: skip
 
     def rankings(self) -> list[Ranking]:
         """Return one ranking a shared match, and one a block of those who played alone in it."""
-        groups: dict[tuple[int, str], dict[int, list[tuple[float | None, int]]]] = defaultdict(
-            lambda: defaultdict(list)
-        )
-        for cell in self.cells:
-            block = self.block[cell.world, cell.seed]
-            place = (block, cell.mix if cell.mix in ("alone", "evolving") else cell.match_key)
-            score = None if cell.result.forfeit else cell.result.growth
-            groups[place][cell.result.player].append((score, cell.result.ticks))
-        found = [
-            ratings.ranked({player: _score(scores) for player, scores in group.items()}, block)
-            for (block, _), group in sorted(groups.items())
-        ]
+
+        def place_of(cell: Cell) -> tuple[int, str]:
+            alone = cell.mix in ("alone", "evolving")
+            return self.block[cell.world, cell.seed], cell.mix if alone else cell.match_key
+
+        found = [ratings.ranked(scores, block) for (block, _), scores in sorted(self._scored(place_of).items())]
         return [ranking for ranking in found if ranking is not None]
 
     def finish(self, name: str) -> League:

@@ -14,6 +14,7 @@ This module is also the program of that process and imports nothing heavy; run a
 
 import contextlib
 import importlib
+import inspect
 import json
 import os
 import resource
@@ -155,7 +156,7 @@ class Session:
 
 
 def check_class(target: Target, place: str) -> None:
-    """Raise ConfigError unless the class can be imported and has an `act`; it is made in a process of its own."""
+    """Raise ConfigError unless the class can be imported, has an `act` and takes its options; it is not made."""
     limits = Limits()
     with Session(target, 0, 0, limits) as session:  # 0 seats: import only
         if session.failure:
@@ -213,7 +214,14 @@ def _made(name: str, folder: str, options: dict[str, Any], seats: int, seed: int
         raise _LostError(f"module {module} has no {attribute}")
     if not callable(getattr(kind, "act", None)):
         raise _LostError(f"{attribute} has no method act(obs, mask)")
-    return kind(seats=seats, seed=seed, **options) if seats else None
+    if seats:
+        return kind(seats=seats, seed=seed, **options)
+    with contextlib.suppress(ValueError):  # some of those written in C tell no signature
+        try:
+            inspect.signature(kind).bind(seats=seats, seed=seed, **options)
+        except TypeError as problem:
+            raise _LostError(f"cannot be made with seats, seed and its options: {problem}") from None
+    return None
 
 
 def _checked(given: Any, count: int) -> bytes:
@@ -235,7 +243,8 @@ def _in_words(problem: BaseException) -> str:
     frame, line = problem.__traceback__, 0
     while frame is not None:
         line, frame = frame.tb_lineno, frame.tb_next
-    return f"raises {type(problem).__name__}: {problem} (line {line})"
+    where = "" if isinstance(problem, SyntaxError) else f" (line {line})"  # it names its own
+    return f"raises {type(problem).__name__}: {problem}{where}"
 
 
 def _send(sink: IO[bytes], kind: bytes, body: bytes) -> None:
