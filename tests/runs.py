@@ -85,11 +85,11 @@ def crash_after(engine_: engine.Engine, rounds: int) -> None:
 
 
 def rows_of(directory: Path) -> Rows:
-    """Return every row of every table, in the order of the keys; floats as what they are, bit for bit."""
+    """Return every row of every table, and of `agent` and `event`, in the order of the keys; floats bit for bit."""
     with closing(sqlite3.connect(directory / FILE_NAME)) as connection:
         found: Rows = {}
-        for table in TABLES:
-            keys = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]]
+        for table in (*TABLES, "agent", "event"):
+            keys = [row[1] for row in connection.execute(f"PRAGMA table_info({table})") if row[5]] or ["1"]
             rows = connection.execute(f"SELECT * FROM {table} ORDER BY {', '.join(keys)}").fetchall()
             found[table] = [tuple(map(_exact, row)) for row in rows]
         return found

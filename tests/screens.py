@@ -60,7 +60,6 @@ class Stage:
             await asyncio.sleep(0)
         await self.pilot.pause()
         self.app.show()
-        await self.pilot.pause()
         seen, end = strips(self.app), time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < end:
             await self.pilot.pause()

@@ -138,7 +138,7 @@ def test_a_torn_round_would_be_seen(tmp_path: Path) -> None:
         last = "SELECT min(event_id) FROM event WHERE round = (SELECT max(round) FROM round)"
 
         def cheat() -> object:
-            return connection.execute(f"DELETE FROM event WHERE event_id = ({last})")
+            return connection.execute(f"DELETE FROM stored_event WHERE event_id = ({last})")
 
         without_guards(connection, cheat)
     whole_round(scene)

@@ -204,9 +204,9 @@ def test_a_history_that_contradicts_itself_is_no_tree(tmp_path: Path) -> None:
     import sqlite3
 
     with sqlite3.connect(tmp_path / "run.sqlite") as connection:
-        connection.execute("DROP TRIGGER agent_no_update")
-        connection.execute("UPDATE agent SET birth_round = 0 WHERE depth > 0")
-        connection.execute("UPDATE agent SET birth_round = 3 WHERE depth = 0")
+        connection.execute("DROP TRIGGER stored_agent_no_update")
+        connection.execute("UPDATE stored_agent SET birth_round = 0 WHERE depth > 0")
+        connection.execute("UPDATE stored_agent SET birth_round = 3 WHERE depth = 0")
     connection.close()
     with pytest.raises(StoreError, match=r"born before its parent.*run verify"), open_run(tmp_path) as reader:
         read_tree(reader)

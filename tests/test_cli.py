@@ -71,7 +71,7 @@ def test_every_command_explains_itself(command: list[str]) -> None:
 
 def test_version_is_data() -> None:
     """The version goes to stdout, as text or as JSON."""
-    assert call("version").out == f"lineage-arena {lineage.__version__}\n"
+    assert call("version").out == call("--version").out == f"lineage-arena {lineage.__version__}\n"
     assert json.loads(call("version", "--json").out) == {"version": lineage.__version__}
 
 
@@ -114,7 +114,8 @@ def test_doctor_reports_each_check() -> None:
     done = call("doctor", "--json")
     report = json.loads(done.out)
     names = [check["name"] for check in report["checks"]]
-    assert names == ["python", "packages", "dependencies", "extras", "sqlite", "torch", "learner", "disk", "scenarios"]
+    wanted = "python packages dependencies extras sqlite torch learner ticks disk scenarios"
+    assert " ".join(names) == wanted
     assert done.code == 0, done.err
     assert all(name in call("doctor").out for name in names)
 
@@ -224,6 +225,17 @@ def test_tape_rounds_agree_with_the_market(tmp_path: Path) -> None:
         assert isinstance(loaded, settings.Settings)
         market = Market(loaded.config.market, 1, loaded.config.arena.ticks_per_round, 1, 1e4, read_tape(path))
         assert loaded.config.rounds == market.tape_rounds
+
+
+def test_a_run_of_another_build_is_not_called_edited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It verifies here; played again it cannot be, and the error says which versions can."""
+    monkeypatch.setattr(lineage, "__version__", "0.0.9")
+    assert call("run", "small", *tiny(), "--rounds", "2", "--out", tmp_path / "old", "--quiet").code == 0
+    monkeypatch.undo()
+    assert call("verify", tmp_path / "old").code == 0
+    done = call("verify", tmp_path / "old", "--replay")
+    assert done.code == 4 and "FAIL causal" in done.out
+    assert "recorded with another build: lineage_arena 0.0.9" in done.err and "do not trust" not in done.err
 
 
 def test_verify_finds_a_clean_run_clean_and_an_edited_one_edited(tmp_path: Path) -> None:

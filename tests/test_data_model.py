@@ -67,8 +67,8 @@ def test_a_column_that_is_missing_or_invented_would_be_found() -> None:
     text, real = PAGE.read_text(encoding="utf-8"), schema()
     line = next(line for line in text.splitlines() if line.startswith("| `jump_id`"))
     for wrong in (text.replace(line + "\n", "", 1), text.replace(line, f"{line}\n| `luck` | REAL | | luck |", 1)):
-        columns = [(column, told.type) for column, told in relations(wrong)["agent"].columns.items()]
-        assert columns != real["agent"]
+        columns = [(column, told.type) for column, told in relations(wrong)["stored_agent"].columns.items()]
+        assert columns != real["stored_agent"]
 
 
 @pytest.fixture(scope="module")

@@ -99,10 +99,10 @@ def test_sqlite_utils_opens_and_describes_it(run: Path, tmp_path: Path) -> None:
         database = sqlite_utils.Database(path)
         try:
             assert set(TABLES) <= set(database.table_names())
-            assert {"agent_life", "extant", "clan_summary", "alife_phylogeny"} <= set(database.view_names())
+            assert {"agent", "event", "agent_life", "extant", "clan_summary"} <= set(database.view_names())
             assert all(database.table(table).strict for table in TABLES)
-            assert database.table("agent").pks == ["agent_id"]
-            keys = {key.column for key in database.table("agent").foreign_keys}
+            assert database.table("stored_agent").pks == ["agent_id"]
+            keys = {key.column for key in database.table("stored_agent").foreign_keys}
             assert keys == {"parent_id", "founder_id", "jump_id"}
             assert next(iter(database["agent_life"].rows))["agent_id"] == 1
         finally:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from agents.mind import Minds
-from arena.errors import ConfigError, DivergenceError, EnvironmentFault, InvariantError
+from arena.errors import BuildError, ConfigError, DivergenceError, EnvironmentFault, InvariantError
 from lineage import engine, numerics, rundir
 from lineage.record.family import Family
 from lineage.record.provenance import versions
@@ -397,7 +397,7 @@ def test_another_build_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     other = {**versions(), "numpy": "1.0"}
     monkeypatch.setattr(engine, "versions", lambda: other)
     crash_after(engine.start(directory, lively(), SEED), 2)
-    refused(directory, r"recorded with another build: numpy 1\.0 \(here ")
+    refused(directory, r"recorded with another build: numpy 1\.0 \(here ", BuildError)
     edit(directory, "UPDATE run SET versions_json = ?", json.dumps(versions(), sort_keys=True, separators=(",", ":")))
     refused(directory, "do not lead to the genesis")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from arena.errors import InvariantError, StoreError
@@ -17,8 +17,9 @@ from lineage.record.digests import Columns, canonical, genome_sha256, table_dige
 from lineage.record.events import Event, RoundRecord
 from lineage.record.family import Family
 from lineage.record.genesis import genesis_hash, run_row
-from lineage.record.ledger import Ledger
-from lineage.record.merkle import root_of
+from lineage.record.ledger import Ledger, event_hash
+from lineage.record.merkle import CompactRange, root_of
+from lineage.record.payloads import payload_text
 from lineage.record.schema import AGENT_ROUND, connect_reader
 from lineage.record.sealed import SealedRound
 from lineage.record.store import FILE_NAME
@@ -37,12 +38,24 @@ def first_record() -> RoundRecord:
 
 
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.floats() | st.booleans() | st.none()))
+@example({"a": "a\nb"})
+@example({"a\t": 1})
+@example({"a": "\x7f"})
+@example({"\x7f": 1})
+@example({"\u00e9": 1})
+@example({"a": "\ud800"})
+@example({"a": '"\\'})
+@example({"a": 2**63})
+@example({"a": -(2**63)})
 def test_canonical_json_is_exact_or_refused(payload: dict[str, Any]) -> None:
     """Whatever comes in: either the one spelling, which reads back equal, or an InvariantError."""
     try:
         text = canonical(payload)
     except InvariantError:
+        with pytest.raises(InvariantError):
+            payload_text(payload)
         return
+    assert payload_text(payload) == text
     assert json.loads(text) == payload
     assert text == json.dumps(payload, sort_keys=True, separators=(",", ":"))
 
@@ -78,7 +91,10 @@ def test_genesis_depends_on_every_ingredient() -> None:
 def test_event_hash_is_the_leaf_hash_of_canonical_json() -> None:
     """Anybody can recompute it from the row with a JSON library and SHA-256."""
     ledger, rounds = seal(4)
-    for event in rounds[3].events:
+    heads: dict[int, str] = {}
+    for event in (event for sealed in rounds for event in sealed.events):
+        if event.kind == "birth" or event.agent_id is None:
+            heads.setdefault(event.agent_id or 0, ledger.genesis)  # founders only, so early
         fields = {
             "run": ledger.run_id,
             "event_id": event.event_id,
@@ -88,33 +104,69 @@ def test_event_hash_is_the_leaf_hash_of_canonical_json() -> None:
             "tick": event.tick,
             "kind": event.kind,
             "payload": json.loads(event.payload),
-            "prev": event.prev_hash,
+            "prev": heads[event.agent_id or 0],
         }
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        assert hashlib.sha256(b"\x00" + text.encode()).hexdigest() == event.hash
+        assert hashlib.sha256(b"\x00" + text.encode()).digest() == event.hash
+        heads[event.agent_id or 0] = event.hash.hex()
+
+
+def hash_one_by_one(ledger: Ledger, rounds: list[SealedRound]) -> int:
+    """Check every hash and root by the plain functions, one event after another; return how many had a parent."""
+    heads, spawned, tree, children = dict[int, str](), dict[int, str](), CompactRange(), 0
+    parents = {row.agent_id: row.parent_id for sealed in rounds for row in sealed.agents}
+    for event in (event for sealed in rounds for event in sealed.events):
+        agent, payload = event.agent_id or 0, json.loads(event.payload)
+        prev = heads.get(agent, ledger.genesis)
+        if event.kind == "birth" and parents[agent] is not None:
+            prev, children = spawned.pop(agent), children + 1
+        columns = (ledger.run_id, event.event_id, agent, event.seq, event.round, event.tick, event.kind)
+        digest = event_hash(*columns, canonical(payload), prev)
+        assert event.payload == canonical(payload) == json.dumps(payload, sort_keys=True, separators=(",", ":"))
+        assert (event.event_id, event.hash.hex()) == (tree.size, digest)
+        if event.kind == "round":
+            assert payload["root"] == tree.root().hex()
+        if event.kind == "spawn":
+            spawned[payload["child"]] = digest
+        heads[agent] = digest
+        tree.append(event.hash)
+    assert (ledger.head, ledger.root) == (heads[0], tree.root().hex())
+    return children
 
 
 def test_chains_are_linked_and_children_start_from_their_parents() -> None:
     """A founder's first prev is the genesis, a child's the hash of its parent's spawn event."""
-    ledger, rounds = seal()
-    events = [event for sealed in rounds for event in sealed.events]
-    heads: dict[int, str] = {}
-    spawned: dict[int, str] = {}
-    children = 0
-    parents = {row.agent_id: row.parent_id for sealed in rounds for row in sealed.agents}
-    for event in events:
-        agent = event.agent_id or 0
-        if event.kind == "birth":
-            parent = parents[agent]
-            assert event.prev_hash == (ledger.genesis if parent is None else spawned[agent])
-            children += parent is not None
-        else:
-            assert event.prev_hash == heads.get(agent, ledger.genesis)
-        if event.kind == "spawn":
-            spawned[json.loads(event.payload)["child"]] = event.hash
-        heads[agent] = event.hash
-    assert children > 0
-    assert ledger.head == heads[0]
+    assert hash_one_by_one(*seal()) > 0
+
+
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)
+PAYLOADS = st.dictionaries(WORDS, st.integers(-(2**63), 2**63 - 1) | WORDS, max_size=5)
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(1, 8), PAYLOADS), max_size=12), max_size=4))
+def test_sealing_a_round_is_sealing_its_events_one_by_one(told: list[list[tuple[int, dict[str, int | str]]]]) -> None:
+    """Random events in a made-up history: the batched chains, texts and tree are those of the plain functions."""
+    ledger, sealed = Ledger(make_run().genesis), []
+    for (_, record), extra in zip(play(len(told)), told, strict=True):
+        ended = {event.agent_id for event in record.events if event.kind == "death"}
+        alive = [agent for agent in range(1, len(ledger.family) + 1) if agent in ledger._chains and agent not in ended]
+        record.events += [Event("alarm", alive[who % len(alive)], record.last_tick, say) for who, say in extra if alive]
+        sealed.append(ledger.seal_round(record))
+    if sealed:
+        hash_one_by_one(ledger, sealed)
+
+
+def test_a_batch_with_one_hash_exchanged_would_be_found() -> None:
+    """Sabotage: two leaves swapped, or one payload spelt otherwise, and the comparison above fails."""
+    ledger, rounds = seal(4)
+    events = rounds[2].events
+    for at, wrong in (
+        (0, events[0]._replace(hash=events[1].hash)),
+        (1, events[1]._replace(payload=events[1].payload.replace(",", ", ", 1))),
+    ):
+        forged = [*events[:at], wrong, *events[at + 1 :]]
+        with pytest.raises(AssertionError):
+            hash_one_by_one(ledger, [*rounds[:2], dataclasses.replace(rounds[2], events=forged), rounds[3]])
 
 
 def test_round_event_holds_the_root_of_everything_before() -> None:
@@ -122,13 +174,13 @@ def test_round_event_holds_the_root_of_everything_before() -> None:
     ledger, rounds = seal()
     leaves: list[bytes] = []
     for sealed in rounds:
-        leaves += [bytes.fromhex(event.hash) for event in sealed.events[:-1]]
+        leaves += [event.hash for event in sealed.events[:-1]]
         payload = json.loads(sealed.events[-1].payload)
         assert payload["root"] == sealed.root == root_of(leaves).hex()
         assert payload["n_events"] == len(leaves) == sealed.events[-1].event_id
         assert payload["agents_sha256"] == table_digest(AGENT_ROUND, sealed.seats)
         assert payload["steps"] >= 0
-        leaves.append(bytes.fromhex(sealed.events[-1].hash))
+        leaves.append(sealed.events[-1].hash)
     assert ledger.checkpoint_line() == f"lineage-arena/{ledger.run_id} {len(leaves)} {root_of(leaves).hex()}"
 
 

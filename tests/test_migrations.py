@@ -88,6 +88,62 @@ def test_the_first_write_migrates_and_the_old_rounds_still_verify(old: Path) -> 
     assert report.ok, report.findings
 
 
+def answers(directory: Path) -> dict[str, str]:
+    """Return what people get out of a run: rows under the old names, exports, proofs, heads, a picture of its state."""
+    told = {name: call("export", directory, "--format", name).out for name in ("csv", "alife", "newick")}
+    told |= {f"prove {what}": call("prove", directory, *what.split()).out for what in ("event 3", "checkpoint")}
+    told |= {name: call("query", directory, name, "--json").out for name in ("run", "causes", "graveyard", "rounds")}
+    with closing(connect_reader(directory / FILE_NAME)) as reader:
+        for view in ("agent", "event", "agent_life", "scar_load", "round_summary", "clan_summary", "alife_phylogeny"):
+            told[view] = repr(reader.execute(f"SELECT * FROM {view} ORDER BY 1, 2").fetchall())
+    report = verify(directory)
+    return told | {"verified": repr((report.ok, report.head, report.root, report.checkpoint_line))}
+
+
+def test_a_migrated_file_gives_the_same_answers(old: Path) -> None:
+    """Every value under the old names, every export, proof, root and head, before and after."""
+    before = answers(old)
+    store = Store.open_writer(old / FILE_NAME)
+    with store._transaction("migrate"):
+        pass
+    store.close()
+    assert version_in(old) == SCHEMA_VERSION
+    assert answers(old) == before
+    assert len(before["event"]) > 2_000
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("UPDATE event SET prev_hash = replace(prev_hash, 'a', 'b') WHERE event_id = 4", "events do not follow"),
+        ("UPDATE event SET payload = replace(payload, '\"seat\":', '\"seat\":1') WHERE kind = 'birth'", "events"),
+        ("UPDATE event SET hash = upper(hash) WHERE event_id = 4", "NOT NULL constraint failed: stored_event.hash"),
+        ("UPDATE agent SET identity = replace(identity, 'a', 'b')", "agents do not follow"),
+        ("UPDATE agent SET market = market + 1", "events do not follow"),
+        ("DELETE FROM event WHERE kind = 'birth' AND agent_id = 2", "do not follow"),
+    ],
+)
+def test_a_tampered_file_is_not_migrated(tmp_path: Path, statement: str, words: str) -> None:
+    """What schema 3 does not store could vanish with the migration: so it is compared, and refused with advice."""
+    directory = unpacked(2, tmp_path)
+    with closing(sqlite3.connect(directory / FILE_NAME, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+        assert connection.execute(statement).rowcount > 0
+        for (kind, _), sql in expected_objects(2).items():
+            if kind == "trigger":
+                connection.execute(sql)
+    store = Store.open_writer(directory / FILE_NAME)
+    with pytest.raises(StoreError, match=rf"({words}).*run verify"):
+        store.record_session(session(1, "cpu"))
+    store.abandon()
+    assert version_in(directory) == 2
+    with closing(sqlite3.connect(directory / FILE_NAME)) as connection:
+        assert schema_objects(connection) == expected_objects(2)
+    assert not verify(directory).ok
+
+
 def test_a_resume_that_is_refused_leaves_the_old_schema(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Another build cannot go on with the run: the one that began it still can."""
     version, before = version_in(old), files_of(old)

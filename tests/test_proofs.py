@@ -226,11 +226,11 @@ def test_a_checkpoint_of_another_size_asks_for_another_proof(proofs: dict[str, s
 def test_nothing_is_proven_from_a_changed_history(run: Path, tmp_path: Path) -> None:
     """A changed payload, hash, or a missing event: exit 4, and the advice to run verify."""
     for statement in (
-        "UPDATE event SET payload = replace(payload, 'founder', 'fonuder') WHERE event_id = 3",
-        "UPDATE event SET hash = replace(hash, 'a', 'b') WHERE event_id = 3",
-        "UPDATE event SET hash = 'zz' || substr(hash, 3) WHERE event_id = 3",
-        "UPDATE event SET hash = substr(hash, 3) WHERE event_id = 3",
-        "DELETE FROM event WHERE event_id = 2",
+        "UPDATE stored_agent SET founder_id = 1, seat = seat + 1 WHERE agent_id = 4",  # whose birth is event 3
+        "UPDATE stored_event SET hash = randomblob(32) WHERE event_id = 3",
+        "UPDATE stored_event SET hash = substr(hash, 2) WHERE event_id = 3",
+        "UPDATE stored_event SET tick = tick + 1 WHERE event_id = 3",
+        "DELETE FROM stored_event WHERE event_id = 2",
     ):
         copy = tmp_path / str(abs(hash(statement)))
         shutil.copytree(run, copy)

@@ -66,9 +66,11 @@ def test_the_list_names_every_query_with_its_parameters(run: Path) -> None:
 @pytest.mark.parametrize(
     "sql",
     [
-        "DELETE FROM agent", "UPDATE agent SET clan = 'x'", "INSERT INTO gene VALUES (1, 'x', 1)", "DROP TABLE agent",
+        "DELETE FROM agent", "UPDATE agent SET clan = 'x'", "DELETE FROM stored_event", "DROP VIEW event",
+        "INSERT INTO gene VALUES (1, 'x', 1)", "DROP TABLE stored_agent", "DROP TABLE agent",
         "REPLACE INTO gene VALUES (1, 'x', 1)", "CREATE TABLE x (a)", "CREATE TEMP TABLE x (a)",
-        "CREATE VIEW x AS SELECT 1", "ALTER TABLE agent RENAME TO x", "ATTACH 'x.db' AS x", "DETACH main", "VACUUM",
+        "CREATE VIEW x AS SELECT 1", "ALTER TABLE stored_agent RENAME TO x",
+        "ATTACH 'x.db' AS x", "DETACH main", "VACUUM",
         "VACUUM INTO 'x.db'",
         "PRAGMA journal_mode = DELETE", "PRAGMA query_only = OFF", "PRAGMA writable_schema = ON",
         "PRAGMA user_version = 9", "PRAGMA wal_checkpoint(TRUNCATE)", "PRAGMA optimize", "PRAGMA trusted_schema = ON",
@@ -167,7 +169,7 @@ def test_the_walls_come_down_again(run: Path) -> None:
         connection.execute("BEGIN")
         connection.execute("COMMIT")
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
-            connection.execute("DELETE FROM agent")
+            connection.execute("DELETE FROM gene")
 
 
 def test_parameters_are_bound_never_pasted(run: Path) -> None:
@@ -279,7 +281,7 @@ def renamed(run: Path, directory: Path, name: str) -> Path:
     copied(run, directory)
     with opened(directory) as connection:
         def cheat() -> object:
-            return connection.execute("UPDATE agent SET clan = ?", (name,))
+            return connection.execute("UPDATE stored_agent SET clan = ?", (name,))
 
         without_guards(connection, cheat)
     return directory

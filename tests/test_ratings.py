@@ -80,6 +80,21 @@ def test_intervals_cover_the_truth() -> None:
     assert 0.88 <= np.mean(inside) <= 0.99
 
 
+def test_blocks_are_drawn_again_within_their_world() -> None:
+    """One wins all of a world, the other all of the other: every resample is the same, and the interval a point."""
+    rankings = [Ranking(block, ((block % 2,), (1 - block % 2,))) for block in range(16)]
+    apart = ratings.strengths(rankings, 2, [0, 1] * 8, resamples=50)
+    assert apart.high - apart.low == pytest.approx([0.0, 0.0], abs=1e-6)
+    mixed = ratings.strengths(rankings, 2, [0] * 16, resamples=50)
+    assert (mixed.high - mixed.low > 0.5).all()
+
+
+def test_equals_share_being_first() -> None:
+    """Shares of the resamples in which somebody is the strongest sum to 1, whatever ties there are."""
+    found = ratings.strengths([Ranking(b, ((0, 1), (2,))) for b in range(8)], 3, [0] * 8, resamples=50)
+    assert found.best == pytest.approx([0.5, 0.5, 0.0])
+
+
 def test_who_always_wins_has_a_finite_strength_and_who_never_played_none() -> None:
     """The prior keeps the first in bounds; the second is undefined, never 0."""
     found = ratings.strengths([Ranking(b, ((0,), (1,))) for b in range(8)], 3, [0] * 8, resamples=100)
@@ -120,6 +135,7 @@ def test_sign_flips_agree_with_scipy() -> None:
         assert ratings.sign_flip_p(sample) == pytest.approx(theirs, abs=1e-9 if n == 8 else 0.02)
     assert ratings.sign_flip_p(np.zeros(0)) is None
     assert ratings.sign_flip_p(np.zeros(20)) == 1.0
+    assert ratings.sign_flip_p(np.ones(60)) == 1.0 / 10_000  # the real signs are one of the draws: never 0
 
 
 def test_holm_is_that_of_the_textbook_and_skips_what_is_undefined() -> None:

@@ -198,3 +198,11 @@ def test_two_equal_sides_are_told_apart_as_rarely_as_they_should() -> None:
 
     assert 0.03 <= excluded(0.0) <= 0.07
     assert excluded(1.5) > 0.97
+
+
+def test_each_world_is_drawn_by_itself() -> None:
+    """Two worlds that mirror each other would cancel in every resample if one draw served both."""
+    values = np.arange(10.0) - 4.5
+    found = statistics.iqm_interval([values, -values], 500)
+    assert found.estimate == 0.0
+    assert found.low is not None and found.high is not None and found.low < -0.5 and found.high > 0.5

@@ -203,10 +203,11 @@ def test_a_verifier_without_event_hashes_misses_edits(
     copy: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sabotage: one that believes the stored hash of an event lets payloads change."""
-    stored = {row[0]: row[8] for row in rows_of(copy)["event"]}
+    stored = {row[0]: row[7].hex() for row in rows_of(copy)["stored_event"]}
     monkeypatch.setattr(verify_chain, "event_hash", lambda run, event_id, *_: stored[event_id])
     assert not found(copy, kept)
-    edit = "UPDATE event SET payload = replace(payload, '\"drawdown_bps\":', '\"drawdown_bps\":1') WHERE kind = 'scar'"
+    worse = "replace(payload, '\"drawdown_bps\":', '\"drawdown_bps\":1')"
+    edit = f"UPDATE stored_event SET payload = {worse} WHERE kind = 'scar'"
     tamper(copy, lambda connection: connection.execute(edit))
     assert not found(copy, kept)
     monkeypatch.undo()

@@ -126,9 +126,10 @@ def test_a_growing_run_is_read_in_parts(tmp_path: Path) -> None:
             with closing(sqlite3.connect(tmp_path / "run" / FILE_NAME)) as connection:
                 connection.execute("ATTACH ? AS more", (str(tmp_path / str(rounds) / FILE_NAME),))
                 known = connection.execute("SELECT max(round) FROM main.round").fetchone()[0]
-                for table in ("round", "event", "market_round", "agent_round"):
+                for table in ("round", "stored_event", "market_round", "agent_round"):
                     connection.execute(f"INSERT INTO main.{table} SELECT * FROM more.{table} WHERE round > {known}")
-                connection.execute(f"INSERT INTO main.agent SELECT * FROM more.agent WHERE birth_round > {known}")
+                born = "INSERT INTO main.stored_agent SELECT * FROM more.stored_agent"
+                connection.execute(f"{born} WHERE birth_round > {known}")
                 connection.execute(
                     "INSERT INTO main.bar SELECT * FROM more.bar WHERE NOT EXISTS "
                     "(SELECT 1 FROM main.bar b WHERE b.market = bar.market AND b.tick = bar.tick)"
@@ -157,7 +158,7 @@ def test_a_dossier_checks_the_chain(made_up: Path, tmp_path: Path) -> None:
     scarred = rows(made_up, "SELECT agent_id, event_id, payload FROM event WHERE kind = 'scar' LIMIT 1")[0]
     shutil.copytree(made_up, tmp_path / "run")
     payload = json.dumps(json.loads(scarred[2]) | {"damage": 99})
-    edit(tmp_path / "run", "UPDATE event SET payload = ? WHERE event_id = ?", payload, scarred[1])
+    edit(tmp_path / "run", "UPDATE stored_event SET payload = ? WHERE event_id = ?", payload, scarred[1])
     with opened(tmp_path / "run") as archive:
         dossier = archive.frame(Wish(agent_id=scarred[0])).dossier
     assert dossier is not None and not dossier.chain_ok
@@ -200,7 +201,7 @@ def test_hostile_names_are_text(made_up: Path, tmp_path: Path, screen: str) -> N
     """Markup, escapes and control characters in a clan's or a scenario's name are shown, not obeyed."""
     shutil.copytree(made_up, tmp_path / "run")
     nasty = "[/red][bold]\x1b[2J\x07\n\u202e名"
-    edit(tmp_path / "run", "UPDATE agent SET clan = ?", nasty)
+    edit(tmp_path / "run", "UPDATE stored_agent SET clan = ?", nasty)
     edit(tmp_path / "run", "UPDATE run SET scenario = ?", nasty)
     text = shown(tmp_path / "run", screen=screen, size=(160, 45))
     assert "\x1b" not in text and "\x07" not in text and "\u202e" not in text

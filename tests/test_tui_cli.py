@@ -49,6 +49,15 @@ def test_one_frame_is_printed_without_a_terminal(run: Path) -> None:
     assert (run / FILE_NAME).read_bytes() == before
 
 
+def test_a_round_outside_the_run_is_refused(run: Path, tmp_path: Path) -> None:
+    """As every other command does: one line, exit code 2, nothing printed or written."""
+    for more in (("--once",), ("--svg", tmp_path / "a.svg"), ()):
+        done = call("watch", run, *more, "--at", "99999")
+        assert (done.code, done.out) == (2, "")
+        assert "--at 99999: the run holds rounds 0 to 7" in done.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("screen", SCREENS)
 def test_every_screen_can_be_printed(run: Path, screen: str) -> None:
     """In ASCII too, where nothing else may appear."""
@@ -203,9 +212,12 @@ def test_no_arguments_open_a_living_world(tmp_path: Path) -> None:
 
 def test_figures_of_the_terminal_are_held_against_their_limits() -> None:
     """A figure over its limit is called OVER; the JSON has the limits beside the figures."""
-    good = TerminalFigures(256, 120, 40, 10.0, 9.9, 30.0, 0.2, 0.01, 10**6, 6_000, 1.0, 0.1)
+    keys = {"j": 5.0, "1": 20.0, "end": 40.0}
+    rest = (0.2, 0.01, (-0.02, 0.03), 0.015, 10**6, 6_000, 1.0, 0.1, keys)
+    good = TerminalFigures(256, 120, 40, 10.0, 9.9, 12.0, 30.0, *rest)
     assert "OVER" not in table(good)
     assert table(good).count("ok, below") == len(LIMITS)
-    bad = TerminalFigures(256, 120, 40, 30.0, 9.9, 30.0, 0.2, 0.01, 10**6, 6_000, 1.0, 0.1)
+    assert "-2.0% to +3.0%" in table(good) and "end 40" in table(good)
+    bad = TerminalFigures(256, 120, 40, 30.0, 9.9, 12.0, 30.0, *rest)
     assert table(bad).count("OVER") == 1
     assert json.dumps(LIMITS)

@@ -14,7 +14,8 @@ from tests.films import ROUNDS
 from tests.screens import Puppet, Stage, staged
 from tui import doing
 from tui.actions import ACTIONS, SCREENS, Situation, keymap_path, of_screen, with_keymap
-from tui.model import Link, View
+from tui.app import NOTICE_SECONDS
+from tui.model import RESORT_SECONDS, Link, View, columns_of, ranked
 from tui.screens.agent import AgentScreen
 from tui.screens.arena import ArenaScreen
 from tui.screens.dialogue import Dialogue
@@ -325,7 +326,8 @@ async def _storm(sequences: int, length: int, seed: int) -> int:
                 key = PRESSED[int(place)]
                 stage.app.post_message(events.Key(key, key if len(key) == 1 else None))
                 pressed += 1
-            await stage.settle()
+            stage.app.pull()
+            await stage.pilot.pause()
             stage.projector.newest = int(random.integers(0, ROUNDS))
             assert stage.app.is_running
             assert stage.app._exception is None
@@ -425,5 +427,129 @@ def test_the_prompt_stays_open_until_it_can_be_read() -> None:
             assert not prompt.display
             await stage.press("colon", *"999", "enter")
             assert "newest round" in stage.text()
+
+    asyncio.run(run())
+
+
+def test_a_notice_stays_its_whole_time_when_it_is_said_again() -> None:
+    """The second of two same answers is not taken away with the first."""
+
+    async def run() -> None:
+        async with staged() as stage:
+            await stage.press("space")
+            stage.clock[0] += NOTICE_SECONDS - 0.1
+            await stage.press("space")
+            stage.clock[0] += NOTICE_SECONDS - 0.1
+            await stage.settle()
+            assert "only watched" in stage.text()
+            stage.clock[0] += 0.2
+            await stage.settle()
+            assert "only watched" not in stage.text()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("screen", ["arena", "agent"])
+def test_why_says_why_not(screen: str) -> None:
+    """On an event that nothing explains: in the footer, dim there, with the kinds that would do; by Enter too."""
+
+    async def run() -> None:
+        async with staged() as stage:
+            app = stage.app
+            await stage.press(*":#3", "enter")
+            app.action_act(f"show_{screen}")
+            await stage.settle()
+            events_ = app.screen.query_one("#own" if screen == "agent" else "#events", EventList)
+            events_.focus()
+            await stage.settle()
+            events_.place(next(i for i, one in enumerate(events_.listed) if one.kind == "alarm"))
+            for key in ("w", "enter"):
+                await stage.press(key)
+                assert not isinstance(app.screen, WhyScreen)
+                assert "an alarm has no chain of causes" in stage.text().split("\n")[-1]
+                await stage.press("escape")
+
+    asyncio.run(run())
+
+
+def test_a_finished_run_says_what_became_of_it_and_plays_again() -> None:
+    """A line above the footer; t and space play the rounds from the first one, and it ends at the last."""
+
+    async def run() -> None:
+        def over(projector: object) -> None:
+            projector.closed = True  # type: ignore[attr-defined]
+
+        async with staged((80, 24), prepare=over) as stage:
+            app, view = stage.app, stage.app.view
+            assert "over: 60 rounds, 84 born" in stage.text()
+            await stage.press("t", "space")
+            assert view.playing and view.at is not None and view.at < ROUNDS - 1
+            assert "PLAYING" in stage.text() and "over: 60 rounds" not in stage.text()
+            at = view.at
+            for _ in range(3):
+                await stage.settle()
+            assert at < view.at < ROUNDS - 1
+            await stage.press("left")
+            assert not view.playing
+            view.at = ROUNDS - 2
+            await stage.press("space")
+            for _ in range(3):
+                await stage.settle()
+            assert (view.at, view.playing) == (ROUNDS - 1, False)
+            await stage.press("end")
+            assert "over: 60 rounds" in stage.text()
+            assert app.return_value is None
+
+    asyncio.run(run())
+
+
+def test_rows_of_a_finished_run_are_sorted_at_once() -> None:
+    """Nothing moves any more, so nobody has to wait for the order of the last round."""
+
+    async def run() -> None:
+        def early(projector: object) -> None:
+            projector.newest = 30  # type: ignore[attr-defined]
+
+        async with staged(prepare=early) as stage:
+            stage.projector.newest, stage.projector.closed = ROUNDS - 1, True
+            await stage.settle()
+            frame = stage.app.frame
+            assert frame is not None
+            wanted = ranked(frame, stage.app.view, columns_of(frame))
+            assert stage.app.view.order.rows.tolist() == wanted.tolist()
+
+    asyncio.run(run())
+
+
+def test_rows_of_a_paused_run_are_sorted_after_a_moment() -> None:
+    """No other round comes that would be sorted, and still nobody looks at a wrong order for long."""
+
+    async def run() -> None:
+        def early(projector: object) -> None:
+            projector.newest = 30  # type: ignore[attr-defined]
+
+        async with staged(puppet=Puppet(), prepare=early) as stage:
+            stage.projector.newest = ROUNDS - 1
+            await stage.settle()
+            frame = stage.app.frame
+            assert frame is not None
+            wanted = ranked(frame, stage.app.view, columns_of(frame)).tolist()
+            assert stage.app.view.order.rows.tolist() != wanted
+            stage.clock[0] += RESORT_SECONDS
+            await stage.settle()
+            assert stage.app.view.order.rows.tolist() == wanted
+
+    asyncio.run(run())
+
+
+def test_a_choice_is_asked_for_while_another_answer_is_worked_on() -> None:
+    """Travelling does not wait for the next refresh: the newest wish wins."""
+
+    async def run() -> None:
+        async with staged() as stage:
+            await stage.press("t")
+            stage.projector.busy = True
+            stage.app.action_act("earlier")
+            assert stage.projector.asked.at == ROUNDS - 2
 
     asyncio.run(run())

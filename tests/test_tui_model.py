@@ -12,7 +12,7 @@ from rich.style import Style
 from lineage.ask.frames import Happening
 from tests.films import ROUNDS, extinct, frame, people
 from tui import paint, plot
-from tui.model import Link, Mode, View, columns_of, mode_of, reorder, settle
+from tui.model import Link, Mode, Pace, View, columns_of, mode_of, reorder, settle
 from tui.predicates import NUMBERS, FilterError, matching, parse
 from tui.theme import ROLES, SYMBOLS, THEMES, Look
 from tui.trunks import lay_out, list_lines, shares_over_time
@@ -284,7 +284,7 @@ def test_ascii_symbols_are_ascii() -> None:
 @given(st.text(max_size=30), st.integers(0, 40))
 def test_a_line_has_its_width_whatever_it_says(text: str, width: int) -> None:
     """Wide, combining and control characters included: what is painted never moves what is beside it."""
-    strip = paint.line([(paint.clean(text), Style())], width, Style())
+    strip = paint.line([(paint.clean(text), Style())], width, lambda style: style)
     assert sum(segment.cell_length for segment in strip) == width
     assert "\x1b" not in strip.text
 
@@ -304,3 +304,17 @@ def test_wrapping_loses_no_word(texts: list[str], width: int) -> None:
 def test_numbers_are_short(value: float, text: str) -> None:
     """At most six characters."""
     assert paint.short(value) == text
+
+
+def test_a_run_that_nobody_writes_is_waited_for() -> None:
+    """Ten seconds without a round and the header says so; an own engine that plays is live however slow it is."""
+    pace = Pace()
+    assert pace.still_for(100.0) == 0.0
+    assert math.isnan(pace.note(0.0, 3))
+    assert pace.note(2.0, 13) == 5.0
+    assert pace.note(9.0, 13) == 5.0
+    assert pace.still_for(9.0) == 7.0
+    view = View(still=True)
+    assert mode_of(frame(), view, Link()).name == "waiting"
+    assert mode_of(frame(), view, Link("playing")).name == "live"
+    assert mode_of(frame(closed=True), view, Link()).name == "finished"

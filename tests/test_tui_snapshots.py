@@ -242,7 +242,7 @@ async def titles(stage: Stage) -> dict[str, str]:
     """Wait without showing anything anew, and return the text in the border of every pane that can be seen."""
     for _ in range(5):
         await stage.pilot.pause()
-    return {str(pane.id): str(pane.border_title or "") for pane in stage.app.screen.query(Pane) if pane.is_on_screen}
+    return {str(pane.id): pane.headline for pane in stage.app.screen.query(Pane) if pane.is_on_screen}
 
 
 @pytest.mark.parametrize("screen", ["arena", "agent", "training", "market", "runs"])

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from lineage.contest import batches as batching
 from lineage.contest import tournament
 from lineage.contest.results import TABLES, Results
 from lineage.contest.tournament_plan import Plan
@@ -39,14 +41,18 @@ def plan(folder: Path = HERE, **given: Any) -> Plan:
 
 
 def played(path: Path, made: Plan, jobs: int = 1, matches: int | None = None) -> Results:
-    """Play into a file, new or begun, at most about `matches` of them; return it open for reading."""
+    """Play into a file, new or begun, at most about `matches` of them; return it open for reading.
+
+    In as many processes as there are jobs, though so little work would not pay for them.
+    """
     count = 0
 
     def note(progress: tournament.Progress, part: Sequence[object]) -> None:
         nonlocal count
         count += len(part)
 
-    with Results.resume(path, made, tournament.windows_of(made)) as results:
+    few = mock.patch.object(batching, "WORKER_SECONDS", 1e-9)
+    with few, Results.resume(path, made, tournament.windows_of(made)) as results:
         results.begin_session("local", jobs)
         tournament.run(made, results, jobs, lambda: matches is not None and count >= matches, note)
     return Results.read(path)

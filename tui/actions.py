@@ -29,7 +29,13 @@ class Situation:
     view: View
     link: Link
     own: bool  # an engine was started by this app
+    under: str = ""  # kind of the event under the cursor, "" where there is none
 
+
+EXPLAINED: Final = ("death", "scar", "birth", "spawn", "graduation")
+"""Kinds of events that have a chain of causes."""
+
+_LISTED: Final = "death, a scar, a birth, a spawn or a graduation"
 
 Blocked = Callable[[Situation], str]
 
@@ -78,12 +84,22 @@ def _needs_engine(now: Situation) -> str:
     return "" if now.link.running else f"the engine has {'ended' if now.link.state == 'ended' else 'gone'}"
 
 
+def _needs_something_to_play(now: Situation) -> str:
+    return "" if now.view.at is not None else _needs_engine(now)
+
+
 def _needs_rounds(now: Situation) -> str:
     return "" if now.frame is not None and now.frame.round >= 0 else "no round is recorded yet"
 
 
 def _needs_agent(now: Situation) -> str:
     return _needs_rounds(now) or ("" if now.view.selected is not None else "nobody is selected")
+
+
+def _needs_cause(now: Situation) -> str:
+    if now.under and now.under not in EXPLAINED:
+        return f"{'an' if now.under[0] in 'aeiou' else 'a'} {now.under} has no chain of causes: go to a {_LISTED}"
+    return _needs_agent(now)
 
 
 def _needs_past(now: Situation) -> str:
@@ -106,7 +122,8 @@ _a = Action
 ACTIONS: Final = (
     *(_a(f"show_{name}", (str(i + 1),), name.capitalize(), _TITLES[i], "Screens", _free)
       for i, name in enumerate(SCREENS)),
-    _a("pause", ("space",), "Pause", "pause the engine, or let it go on", "Engine", _needs_engine, footer=1),
+    _a("pause", ("space",), "Pause", "pause the engine, or let it go on; in time travel: play the rounds",
+      "Engine", _needs_something_to_play, footer=1),
     _a("step", ("full_stop",), "Step", "play one round, then wait", "Engine", _needs_engine, footer=2),
     _a("faster", ("plus", "equals_sign"), "Faster", "more rounds a second", "Engine", _needs_engine, footer=12),
     _a("slower", ("minus",), "Slower", "fewer rounds a second", "Engine", _needs_engine, footer=13),
@@ -125,7 +142,7 @@ ACTIONS: Final = (
       _needs_agent, _PEOPLE, 3),
     _a("inspect", ("enter",), "Open", "open what is under the cursor", "People", _free, footer=5),
     _a("why", ("w",), "Why", "why did this happen: the chain of causes of a death, a scar, a birth", "People",
-      _needs_agent, _PEOPLE, 4),
+      _needs_cause, _PEOPLE, 4),
     _a("recompute", ("d",), "Details", "recompute this round: Q-values, mask, fills", "People", _needs_agent,
       ("agent", "market"), 2),
     _a("parent", ("left_square_bracket",), "Parent", "go to the parent", "People", _needs_agent, _PEOPLE, 10),

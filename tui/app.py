@@ -4,17 +4,19 @@ Reading happens in a thread (tui/reader.py), playing in another process (tui/con
 through messages, and only the app touches widgets. Nothing here ever waits.
 """
 
+import asyncio
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from textual import events
 from textual.app import App
 from textual.screen import Screen
 
+from lineage.ask.archive import Wish
 from lineage.ask.frames import Columns, Frame
 from tui import doing, prompts
 from tui.actions import ACTIONS, Action, Situation
@@ -30,7 +32,7 @@ from tui.messages import (
     RunChosen,
     SortChosen,
 )
-from tui.model import Link, Order, View, columns_of, reorder, settle
+from tui.model import RESORT_SECONDS, Link, Order, Pace, View, columns_of, epitaph, reorder, settle
 from tui.reader import OpenReader, Reader, Reading
 from tui.recompute import Recomputer
 from tui.screens.agent import AgentScreen
@@ -42,10 +44,14 @@ from tui.screens.palette import Palette
 from tui.screens.runs import RunsScreen
 from tui.screens.training import TrainingScreen
 from tui.theme import THEMES, Look, textual_theme
+from tui.tidying import Tidier
+from tui.widgets.events import EventList
 
 REFRESH_SECONDS = 0.1
 SLOW_PAINT_SECONDS = 0.05
 NOTICE_SECONDS = 4.0
+BUILD_SECONDS = 0.3
+STILL_SECONDS = 10.0
 
 _PAGES: dict[str, str | Callable[[], Screen[Any]]] = {
     "arena": ArenaScreen, "lineage": LineageScreen, "agent": AgentScreen, "training": TrainingScreen,
@@ -73,10 +79,7 @@ class ArenaApp(App[int]):
         clock: Callable[[], float] = time.monotonic,
         open_reader: OpenReader = Reader,
     ) -> None:
-        """Watch a directory; `engine` is the one that writes it, if this app started it.
-
-        clock decides when rows may change places; open_reader begins to read a run.
-        """
+        """Watch a directory; `engine` writes it, if this app started one; `clock` says when rows may change places."""
         super().__init__()
         for name in THEMES:
             self.register_theme(textual_theme(name))
@@ -92,14 +95,15 @@ class ArenaApp(App[int]):
         self.columns: dict[str, np.ndarray] = {}
         self.link = Link()
         self.rounds_per_s = math.nan
-        self._progress: deque[tuple[float, int]] = deque(maxlen=30)
+        self._pace = Pace()
         self.recomputer = Recomputer(lambda: self.post_message(Recomputed()))
         self._open_reader = open_reader
         self._reader: Reading | None = None
+        self._wished: Wish | None = None  # what it was asked for last
         self.first_screen = "arena"
         self.newest_read = -1  # the newest round that the reader has seen
         self.prompt_for = "filter"  # what the text in the prompt is meant for
-        self._noticed = (0.0, "")
+        self._noticed, self.tidier = (0.0, ""), Tidier()
         self.rest_until = 0.0  # refreshes are skipped until then when painting is slow
         for action in self.actions:
             for key in action.keys:
@@ -115,6 +119,16 @@ class ArenaApp(App[int]):
         self.switch_mode(self.first_screen)
         self.open_run(self.directory)
         self.set_interval(REFRESH_SECONDS, self.pull)
+        if not self.is_headless:
+            self.run_worker(self.build_screens(), group="screens")
+
+    async def build_screens(self) -> None:
+        """Make the other screens one after another while the first is looked at: making one takes 60 to 100 ms."""
+        for name in _PAGES:
+            await asyncio.sleep(BUILD_SECONDS)
+            if name not in self._screen_stacks:
+                await self._init_mode(name)
+                self._screen_stacks[name][0].post_message(events.Resize(self.size, self.size))
 
     def open_run(self, directory: Path) -> None:
         """Watch another directory from now on."""
@@ -122,8 +136,7 @@ class ArenaApp(App[int]):
             self._reader.close()
         self.directory = directory
         self.frame, self.history, self.columns = None, None, {}
-        self._progress.clear()
-        self.rounds_per_s = math.nan
+        self._pace, self.rounds_per_s = Pace(), math.nan
         self._reader = self._open_reader(
             directory,
             lambda frame: self.post_message(FrameReady(frame)),
@@ -148,20 +161,32 @@ class ArenaApp(App[int]):
         self.show()
 
     def pull(self) -> None:
-        """Ask for what is newest, unless the last answer is still being worked on."""
-        link = self.engine.poll() if self.engine is not None else self.link
-        if link != self.link:
-            self.link = link
-            self.show()
-        if self.view.notice != self._noticed[1]:
-            self._noticed = (self.now(), self.view.notice)
-            self.show()
-        elif self.view.notice and self.now() - self._noticed[0] > NOTICE_SECONDS:
-            self.view.notice = ""
-            self._noticed = (self.now(), "")
+        """Ask for what is newest, unless the last answer is still being worked on; play what is travelled."""
+        frame, view = self.frame, self.view
+        if view.playing and view.at is not None and frame is not None and frame.round == view.at:
+            view.at, view.playing = min(view.at + 1, frame.newest), view.at + 1 < frame.newest
+        now, link = self.now(), self.engine.poll() if self.engine is not None else self.link
+        changed, self.link = link != self.link, link
+        if view.notice and view.notice == self._noticed[1] and now - self._noticed[0] > NOTICE_SECONDS:
+            view.notice = ""
+        if view.notice != self._noticed[1]:
+            self._noticed, changed = (now, view.notice), True
+        if view.order.kept and now - view.order.made_at >= RESORT_SECONDS:
+            self.arrange()  # paused or stopped: no other moment comes that would be sorted
+            changed = True
+        still = self._pace.still_for(now) > STILL_SECONDS
+        if changed or still != view.still:
+            view.still = still
             self.show()
         if self._reader is not None and not self._reader.busy and time.monotonic() >= self.rest_until:
-            self._reader.ask(self.view.wish())
+            self._wished = self.view.wish()
+            self._reader.ask(self._wished)
+
+    def demand(self) -> None:
+        """Ask for what the person has just chosen, if it is not what is being read anyway: the newest wish wins."""
+        if self._reader is not None and self.view.wish() != self._wished:
+            self._wished = self.view.wish()
+            self._reader.ask(self._wished)
 
     def on_frame_ready(self, message: FrameReady) -> None:
         """Take over a new moment."""
@@ -172,7 +197,7 @@ class ArenaApp(App[int]):
         self.view.banner = ""
         if self.history is None or len(frame.series["round"]) >= len(self.history["round"]):
             self.history = frame.series
-        self._measure(frame)
+        self.rounds_per_s = self._pace.note(self.now(), frame.newest)
         self.arrange()
         began = time.perf_counter()
         self.show()
@@ -182,22 +207,23 @@ class ArenaApp(App[int]):
         """Give the terminal a rest after a slow refresh: half the rate."""
         if time.perf_counter() - began > SLOW_PAINT_SECONDS:
             self.rest_until = time.monotonic() + 2 * REFRESH_SECONDS
-
-    def _measure(self, frame: Frame) -> None:
-        """Estimate the speed of a run that somebody writes."""
-        now = time.monotonic()
-        if self._progress and self._progress[-1][1] == frame.newest:
-            return
-        self._progress.append((now, frame.newest))
-        first = self._progress[0]
-        if now - first[0] > 1.0:
-            self.rounds_per_s = (frame.newest - first[1]) / (now - first[0])
+        self.tidier.tidy()
 
     def on_read_failed(self, message: ReadFailed) -> None:
         """Keep the last frame and say what is wrong; a run that is only about to begin is no trouble."""
         waiting = not message.there and self.link.state in ("starting", "playing", "paused")
         self.view.banner = "" if waiting else message.text
         self.show()
+
+    def notify_person(self, text: str) -> None:
+        """Say something in the footer, for its whole time also when it was said a moment ago."""
+        self.view.notice, self._noticed = text, (self.now(), text)
+        self.show()
+
+    def farewell(self) -> str:
+        """Return what became of a run that has ended and what can be done now; "" while it goes on or is travelled."""
+        ended = epitaph(self.frame) if self.frame is not None and self.view.at is None else ""
+        return f"{ended}   t space replay, 6 runs" if ended else ""
 
     def trouble(self) -> str:
         """Return what the banner says, "" when nothing is wrong."""
@@ -212,7 +238,7 @@ class ArenaApp(App[int]):
             self.columns, view.order = {}, Order(())
             return
         self.columns = columns_of(frame)
-        view.order = reorder(view.order, frame, view, self.now())
+        view.order = reorder(view.order, frame, view, self.now(), self.columns)
         settle(frame, view)
 
     def show(self) -> None:
@@ -228,22 +254,29 @@ class ArenaApp(App[int]):
 
     def situation(self) -> Situation:
         """Return what decides which actions can be done."""
-        return Situation(self.view.screen, self.frame, self.view, self.link, self.engine is not None)
+        listed = self.focused if isinstance(self.focused, EventList) else None
+        under = listed.current.kind if listed is not None and listed.current is not None else ""
+        return Situation(self.view.screen, self.frame, self.view, self.link, self.engine is not None, under)
+
+    def delay_update(self, delay: float = 0.0) -> None:
+        """Show another screen at once: the library waits 50 ms, in case it does not fill itself in time."""
 
     def action_act(self, action_id: str) -> None:
         """Carry out an action, or say why it cannot be done."""
+        self.tidier.typed()
         action = next((one for one in self.actions if one.id == action_id), None)
         if action is None:
             return
         reason = self.reason_against(action)
         if reason:
-            self.view.notice = f"{action.label}: {reason}"
+            self.notify_person(f"{action.label}: {reason}")
         else:
             doing.DO[action_id](self)
+            self._noticed = (self.now(), self.view.notice)
             if action.group == "Move":
                 return  # the list has painted itself and tells whom it is on
             self.arrange()
-        self.pull()
+        self.demand()
         self.show()
 
     async def action_quit(self) -> None:
@@ -276,7 +309,7 @@ class ArenaApp(App[int]):
             self.view.followed = message.agent_id
         if message.entered:
             doing.show_screen(self, "agent")
-        self.pull()
+        self.demand()
         if message.entered or self.view.screen != "arena":
             self.show()
         elif page := self.page():
@@ -295,7 +328,7 @@ class ArenaApp(App[int]):
     def on_round_chosen(self, message: RoundChosen) -> None:
         """Travel."""
         self.view.at = message.round
-        self.pull()
+        self.demand()
         self.show()
 
     def on_run_chosen(self, message: RunChosen) -> None:
@@ -312,6 +345,6 @@ class ArenaApp(App[int]):
             return False
         prompts.take(self, text)
         self.arrange()
-        self.pull()
+        self.demand()
         self.show()
         return True

@@ -93,24 +93,23 @@ def _people(asked: Asked, at: int, found: list[Fact], **about: Any) -> Sheet:
     return Sheet(COLUMNS, found[: asked.most], {"round": at, **about}, remarks)
 
 
-def ancestors(who: str, **given: Any) -> int:
-    """Print a line of descent."""
-    asked = Asked.of(given)
+def _kin(asked: Asked, who: str, kin_of: Callable[..., list[Fact]]) -> int:
+    """Print the agents that `kin_of` finds for an agent."""
     with asked.run() as (connection, at):
         agent = resolve(connection, who, at)
-        found = ancestors_of(connection, agent, at, asked.most + 1, asked.skip)
+        found = kin_of(connection, agent, at, asked.most + 1, asked.skip)
     show(_people(asked, at, found, agent=agent), asked.form)
     return 0
+
+
+def ancestors(who: str, **given: Any) -> int:
+    """Print a line of descent."""
+    return _kin(Asked.of(given), who, ancestors_of)
 
 
 def descendants(who: str, **given: Any) -> int:
     """Print who descends from an agent."""
-    asked = Asked.of(given)
-    with asked.run() as (connection, at):
-        agent = resolve(connection, who, at)
-        found = descendants_of(connection, agent, at, asked.most + 1, asked.skip)
-    show(_people(asked, at, found, agent=agent), asked.form)
-    return 0
+    return _kin(Asked.of(given), who, descendants_of)
 
 
 def graveyard(**given: Any) -> int:

@@ -79,8 +79,14 @@ def clans(**given: Any) -> int:
     page, remarks = asked.page(founders.tolist())
     rows = [
         (
-            found.name(row), int(found.ids[row]), int(members[row]), int(alive[row]), float(alive[row] / total),
-            int(deepest[row]), _whole(found.origin_time[row]), None if alive[row] else _whole(last[row]),
+            found.name(row),
+            int(found.ids[row]),
+            int(members[row]),
+            int(alive[row]),
+            float(alive[row] / total),
+            int(deepest[row]),
+            _whole(found.origin_time[row]),
+            None if alive[row] else _whole(last[row]),
         )
         for row in page
     ]
@@ -151,9 +157,7 @@ def muller(every: int | None, top: int, who: str | None, **given: Any) -> int:
     rows = [
         (_whole(time), one, parent or None, name, count)
         for time, counts in zip(table.time.tolist(), table.counts.tolist(), strict=True)
-        for one, parent, name, count in zip(
-            table.identity.tolist(), table.parent.tolist(), names, counts, strict=True
-        )
+        for one, parent, name, count in zip(table.identity.tolist(), table.parent.tolist(), names, counts, strict=True)
     ]
     page, remarks = asked.page(rows)
     columns = ("generation", "identity", "parent", "clan", "population")
@@ -180,8 +184,14 @@ def neutral(statistic: Statistic, replicates: int, seed: int, **given: Any) -> i
     page, remarks = asked.page(order)
     rows = [
         (
-            found.name(int(test.founder[one])), int(found.ids[test.founder[one]]), int(test.observed[one]),
-            test.expected[one], test.low[one], test.high[one], test.p_value[one], test.p_adjusted[one],
+            found.name(int(test.founder[one])),
+            int(found.ids[test.founder[one]]),
+            int(test.observed[one]),
+            test.expected[one],
+            test.low[one],
+            test.high[one],
+            test.p_value[one],
+            test.p_adjusted[one],
         )
         for one in page
     ]

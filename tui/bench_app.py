@@ -1,19 +1,21 @@
-"""The measured side of `bench tui`: the app in a terminal of its own, timing itself.
+"""The measured side of `bench tui`: the app in a terminal of its own, which says when what was typed can be seen.
 
-    python -m tui.bench_app watch RUN SECONDS OUT     paint, keys and share of a core while a run is written
-    python -m tui.bench_app tree AGENTS OUT           a lineage of so many agents: opening and scrolling
+    python -m tui.bench_app watch RUN OUT        paints and share of a core while a run is written
+    python -m tui.bench_app tree AGENTS OUT      a lineage of so many agents: opening and scrolling
 
-`tui.bench_tui` starts it on a pseudo-terminal, so that everything a person would pay for is paid for.
+`tui.bench_tui` starts it on a pseudo-terminal, types into that, and reads what is written: an answer to a key is a
+mark behind the bytes that paint its effect, so that everything a person would wait for is in the time.
 """
 
 import asyncio
 import json
+import signal
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-from textual import events
 from textual.geometry import Region
 
 from lineage.ask.archive import Wish
@@ -35,74 +37,89 @@ from tui.theme import SYMBOLS, THEMES, Look
 from tui.watching import run_app
 from tui.widgets.lineage import LineageTree
 
-KEYS = ("j", "j", "j", "k", "pagedown", "pageup", "s", "4", "1", "2", "1", "f", "f", "t", "left", "right", "end")
-"""What is pressed while it is measured: moving, sorting, switching screens, following, travelling."""
-
-LONGEST_KEY = 2.0
-SETTLING = 2.0  # seconds before anything counts
+MARK: Final = b"\x1b]5151;"
+"""Begins what the app says to whoever measures; terminals skip such a sequence, and BEL ends it."""
 
 
 class MeasuredApp(ArenaApp):
-    """The app with a stop-watch."""
+    """The app with a stop-watch; SIGUSR1 starts and stops it, SIGTERM ends the app."""
 
-    paints: list[float]
-    keys: list[float]
-
-    def __init__(self, directory: Path, seconds: float) -> None:
+    def __init__(self, directory: Path) -> None:
         super().__init__(directory, look=Look(THEMES[0], SYMBOLS["braille"]))
-        self.paints, self.keys = [], []
-        self.wall = self.processor = 0.0
-        self._seconds = seconds
-        self._done: asyncio.Event | None = None
+        self.paints: list[float] = []
+        self.wall = self.processor = 0.0  # while it was running
+        self.began: tuple[float, float] | None = None
+        self._pressed = self._answered = 0  # keys, and those whose effect was written
 
     def on_mount(self) -> None:
-        """Start the measurement beside the app."""
-        self.run_worker(self._time_it(), exclusive=True)
+        """Listen to the signals."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self.turn)
+        loop.add_signal_handler(signal.SIGTERM, self.exit, 0)
+
+    def turn(self) -> None:
+        """Start the stop-watch, or stop it."""
+        wall, processor = time.perf_counter(), time.process_time()
+        if self.began is not None:
+            self.wall += wall - self.began[0]
+            self.processor += processor - self.began[1]
+        self.began = (wall, processor) if self.began is None else None
+
+    def say(self, what: str) -> None:
+        """Tell whoever measures, behind everything that was written so far."""
+        if self._driver is not None:
+            self._driver.write(f"{MARK.decode()}{what}\x07")
 
     def action_act(self, action_id: str) -> None:
-        """Carry out an action, and say so once it can be seen."""
+        """Carry out an action, and say so once its effect has been written."""
         super().action_act(action_id)
-        if self._done is not None:
-            self.call_after_refresh(self._done.set)
+        self._pressed += 1
+        self.call_after_refresh(self.answer)
+
+    def answer(self) -> None:
+        """Answer a key, unless something is still to be painted or the moment that it asked for is not there yet."""
+        if self._answered == self._pressed:
+            return
+        if self._is_dirty():
+            self.call_after_refresh(self.answer)
+        elif self._is_effective():
+            self._answered = self._pressed
+            self.say(f"seen {self._answered}")
+
+    def _is_dirty(self) -> bool:
+        screen, page = self.screen, self.page()
+        waiting = screen._dirty_widgets or screen._layout_required or screen._repaint_required
+        return bool(waiting) or page is None or any(pane._repaint_required for pane in page.panes)
+
+    def _is_effective(self) -> bool:
+        frame, view = self.frame, self.view
+        if frame is None or frame.round != (frame.newest if view.at is None else view.at):
+            return False
+        return view.screen != "agent" or (frame.dossier is not None and frame.dossier.agent_id == view.selected)
 
     def painted(self, began: float) -> None:
         """Note how long a refresh took, from the frame's arrival to the written screen."""
-        self.paints.append(time.perf_counter() - began)
-        super().painted(began)
-
-    async def _time_it(self) -> None:
-        """Watch for half of the time, press keys in the other half."""
-        await asyncio.sleep(SETTLING)
-        self.paints.clear()
-        wall, processor = time.perf_counter(), time.process_time()
-        await asyncio.sleep(self._seconds / 2)
-        self.wall, self.processor = time.perf_counter() - wall, time.process_time() - processor
-        end = time.perf_counter() + self._seconds / 2
-        press = 0
-        while time.perf_counter() < end:
-            await asyncio.sleep(0.07)
-            await self._press(KEYS[press % len(KEYS)])
-            press += 1
-        self.exit(0)
-
-    async def _press(self, key: str) -> None:
-        """Press a key and wait until its effect is on the screen."""
-        done = asyncio.Event()
-        began = time.perf_counter()
-        self._done = done
-        self.post_message(events.Key(key, key if len(key) == 1 else None))
-        try:
-            await asyncio.wait_for(done.wait(), LONGEST_KEY)
-        except TimeoutError:  # a key that changes nothing paints nothing
+        if self._is_dirty():
+            self.call_after_refresh(self.painted, began)
             return
-        self.keys.append(time.perf_counter() - began)
+        if self.began is not None:
+            self.paints.append(time.perf_counter() - began)
+        super().painted(began)
+        self.answer()
+
+    async def build_screens(self) -> None:
+        """Tell when every screen is there and the run has been read."""
+        await super().build_screens()
+        while self.frame is None:
+            await asyncio.sleep(0.1)
+        self.say("ready")
 
 
-def watch(directory: Path, seconds: float) -> dict[str, list[float]]:
-    """Return what the app measured of itself."""
-    app = MeasuredApp(directory, seconds)
+def watch(directory: Path) -> dict[str, list[float]]:
+    """Return what the app measured of itself until it was ended."""
+    app = MeasuredApp(directory)
     run_app(app)
-    return {"paints": app.paints, "keys": app.keys, "wall": [app.wall], "processor": [app.processor]}
+    return {"paints": app.paints, "wall": [app.wall], "processor": [app.processor]}
 
 
 def forest(agents: int, alive: int = 64) -> Everybody:
@@ -173,6 +190,7 @@ class TreeApp(ArenaApp):
         for top in range(0, pane.count() - pane.size.height, step):
             began = time.perf_counter()
             pane.top = top
+            pane.repaint()
             pane.render_lines(Region(0, 0, *pane.size))
             self.frames.append(time.perf_counter() - began)
             if len(self.frames) % 20 == 0:
@@ -194,9 +212,9 @@ class Silent:
 
 def main(arguments: list[str]) -> None:
     """Measure what was asked for and write it as JSON."""
-    what, subject, *rest = arguments
-    found = watch(Path(subject), float(rest[0])) if what == "watch" else tree(int(subject))
-    Path(rest[-1]).write_text(json.dumps(found), encoding="utf-8")
+    what, subject, out = arguments
+    found = watch(Path(subject)) if what == "watch" else tree(int(subject))
+    Path(out).write_text(json.dumps(found), encoding="utf-8")
 
 
 if __name__ == "__main__":

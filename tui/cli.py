@@ -25,7 +25,17 @@ from tui.options import (
 )
 
 
+def _say_version(ctx: click.Context, _: click.Parameter, asked: bool) -> None:
+    """Do what `version` does, since that is what people type first."""
+    if asked:
+        ctx.invoke(version, as_json=False)
+        ctx.exit()
+
+
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_say_version, help="Print the version."
+)
 @click.pass_context
 def cli(ctx: click.Context) -> int:
     """A population of trading agents with one life each: scars, inheritance, a history that cannot be edited unseen.

@@ -21,7 +21,12 @@ def asking_options(command: F) -> F:
         JSON_FLAG,
         click.option("--skip", type=click.IntRange(0), default=0, help="Leave out the first rows."),
         click.option(
-            "--limit", "most", type=click.IntRange(1, 10_000_000), default=50, show_default=True, help="Most rows.",
+            "--limit",
+            "most",
+            type=click.IntRange(1, 10_000_000),
+            default=50,
+            show_default=True,
+            help="Most rows.",
         ),
         click.option("--at", type=click.IntRange(0), metavar="ROUND", help="As it was known at the end of this round."),
     ):

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -36,8 +37,13 @@ def show_screen(app: "ArenaApp", name: str) -> None:
 
 
 def pause(app: "ArenaApp") -> None:
-    """Pause, or go on."""
-    if app.engine is not None:
+    """Pause, or go on; in time travel play the rounds, from the first one when there is none to come."""
+    view = app.view
+    if view.at is not None and app.frame is not None:
+        view.playing = not view.playing
+        if view.playing and view.at >= app.frame.newest:
+            view.at = 0
+    elif app.engine is not None:
         app.engine.send("play" if app.link.state == "paused" else "pause")
 
 
@@ -69,18 +75,19 @@ def stop(app: "ArenaApp") -> None:
 def travel(app: "ArenaApp") -> None:
     """Switch time travel on or off."""
     if app.frame is not None:
-        app.view.at = None if app.view.at is not None else app.frame.round
+        app.view.at, app.view.playing = None if app.view.at is not None else app.frame.round, False
 
 
 def move_in_time(app: "ArenaApp", rounds: int) -> None:
     """Go some rounds back or on."""
     if app.frame is not None and app.view.at is not None:
+        app.view.playing = False
         app.view.at = max(0, min(app.frame.newest, app.view.at + rounds))
 
 
 def live(app: "ArenaApp") -> None:
     """Return to the newest round."""
-    app.view.at = None
+    app.view.at, app.view.playing = None, False
 
 
 def sort_by(app: "ArenaApp", column: str) -> None:
@@ -110,11 +117,11 @@ def follow(app: "ArenaApp") -> None:
 
 def explain(app: "ArenaApp", event: Happening) -> None:
     """Open the chain of causes of an event."""
-    if event.kind in ("death", "scar", "birth", "spawn", "graduation"):
-        app.push_screen(WhyScreen(event))
+    situation = replace(app.situation(), under=event.kind)
+    if reason := next(action for action in app.actions if action.id == "why").blocked(situation):
+        app.notify_person(reason)
     else:
-        app.view.notice = f"a {event.kind} has no chain of causes: choose a death, a scar or a birth"
-        app.show()
+        app.push_screen(WhyScreen(event))
 
 
 def why(app: "ArenaApp") -> None:
@@ -263,7 +270,7 @@ def back(app: "ArenaApp") -> None:
     elif view.notice:
         view.notice = ""
     elif view.at is not None:
-        view.at = None
+        view.at, view.playing = None, False
     elif view.followed is not None:
         view.followed = None
     elif view.marks:

@@ -6,6 +6,7 @@ the header shows, what is to be read next.
 """
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -45,6 +46,7 @@ class View:
 
     screen: str = "arena"
     at: int | None = None  # time travel: the round shown, None for the newest
+    playing: bool = False  # time travel goes on by itself
     selected: int | None = None  # agent under the cursor
     followed: int | None = None  # agent that the cursor is pinned to, and its heirs
     filter_text: str = ""
@@ -57,6 +59,7 @@ class View:
     log_scale: bool = False
     notice: str = ""  # said once, by what just happened
     banner: str = ""  # stays until it is over: the run's file is in trouble
+    still: bool = False  # nobody has written a round for some time
     dossier_of: int | None = None  # an agent whose life a dialogue needs
     order: "Order" = field(default_factory=lambda: Order(()))
 
@@ -70,6 +73,27 @@ class View:
         """Return what has to be read for what is shown."""
         agent = self.dossier_of or (self.selected if self.screen == "agent" else None)
         return Wish(self.at, self.market, agent)
+
+
+class Pace:
+    """How fast a run that somebody writes goes on, over the last rounds that were seen."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, int]] = deque(maxlen=30)
+        self._rounds_per_s = math.nan
+
+    def note(self, now: float, newest: int) -> float:
+        """Take a moment in; return rounds a second, NaN until a second has passed."""
+        if not self._seen or self._seen[-1][1] != newest:
+            self._seen.append((now, newest))
+            began, first = self._seen[0]
+            if now - began > 1.0:
+                self._rounds_per_s = (newest - first) / (now - began)
+        return self._rounds_per_s
+
+    def still_for(self, now: float) -> float:
+        """Return the seconds since a round was new, 0 before the first one."""
+        return now - self._seen[-1][0] if self._seen else 0.0
 
 
 COLUMN_DIRECTION: Final[Mapping[str, bool]] = {"id": False, "clan": False, "age": True}
@@ -113,6 +137,7 @@ class Order:
     rows: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))  # [n] into the frame's seats
     made_at: float = -math.inf  # when the places were last dealt out
     made_for: tuple[str, bool, Filter] = ("", True, ())
+    kept: bool = False  # everybody kept their place: not sorted for this moment
 
 
 def ranked(frame: Frame, view: View, columns: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -127,26 +152,26 @@ def ranked(frame: Frame, view: View, columns: Mapping[str, np.ndarray]) -> np.nd
     return found
 
 
-def reorder(old: Order, frame: Frame, view: View, now: float) -> Order:
+def reorder(old: Order, frame: Frame, view: View, now: float, columns: Mapping[str, np.ndarray] | None = None) -> Order:
     """Return the list for a new frame: sorted anew when asked or after two seconds, else everybody keeps their place.
 
-    Newcomers are appended and the gone close their gaps; a filter always applies at once.
+    Newcomers are appended and the gone close their gaps; a filter always applies at once. Nothing moves any more in a
+    run that has ended, so that its last order is the right one. columns: of the frame, where they are known already.
     """
-    columns = columns_of(frame)
+    columns = columns_of(frame) if columns is None else columns
     wanted = (view.sort, view.descending, view.filter)
     listed = matching(view.filter, columns, len(columns["id"]))
-    still = view.at is None  # in time travel every moment is sorted on its own
-    if not still or wanted != old.made_for or now - old.made_at >= RESORT_SECONDS or now < old.made_at:
-        rows = ranked(frame, view, columns)
-        made_at = now
+    moving = view.at is None and not frame.closed  # in time travel every moment is sorted on its own
+    if not moving or wanted != old.made_for or now - old.made_at >= RESORT_SECONDS or now < old.made_at:
+        rows, made_at, kept = ranked(frame, view, columns), now, False
     else:
         ids = columns["id"].astype(np.int64)
         place = {agent_id: index for index, agent_id in enumerate(old.ids)}
         keys = np.array([place.get(int(one), len(place)) for one in ids], dtype=np.int64)
         rows = np.lexsort((ids, keys))
-        made_at = old.made_at
+        made_at, kept = old.made_at, True
     rows = rows[listed[rows]]
-    return Order(tuple(columns["id"][rows].astype(np.int64).tolist()), rows, made_at, wanted)
+    return Order(tuple(columns["id"][rows].astype(np.int64).tolist()), rows, made_at, wanted, kept)
 
 
 def settle(frame: Frame, view: View) -> None:
@@ -173,7 +198,7 @@ def settle(frame: Frame, view: View) -> None:
 class Mode:
     """What the header says about time."""
 
-    name: str  # starting | empty | live | watching | paused | replay | finished | extinct | gone | stopping | trouble
+    name: str  # starting | empty | live | waiting | paused | replay | finished | extinct | gone | stopping | trouble
     text: str
     role: str
 
@@ -187,7 +212,7 @@ def mode_of(frame: Frame | None, view: View, link: Link) -> Mode:
     if frame is None or frame.round < 0:
         return Mode("starting", "STARTING" if link.state in ("starting", "playing", "paused") else "EMPTY", "dim")
     if view.at is not None and frame.round < frame.newest:
-        return Mode("replay", f"REPLAY -{frame.newest - frame.round}", "warn")
+        return Mode("replay", "PLAYING" if view.playing else f"REPLAY -{frame.newest - frame.round}", "warn")
     if frame.closed:
         return Mode("finished", "FINISHED", "accent") if frame.alive else Mode("extinct", "EXTINCT", "loss")
     if link.state == "paused":
@@ -198,4 +223,19 @@ def mode_of(frame: Frame | None, view: View, link: Link) -> Mode:
         return Mode("extinct", "EXTINCT", "loss")
     if link.state == "ended":
         return Mode("finished", "STOPPED", "warn")
+    if view.still and link.state == "none":
+        return Mode("waiting", "WAITING", "dim")
     return Mode("live", "LIVE", "birth")
+
+
+def epitaph(frame: Frame) -> str:
+    """Return what became of a run that has ended, "" while it goes on."""
+    if frame.round < 0 or not frame.closed:
+        return ""
+    people = frame.people
+    lived = f"{frame.newest + 1:,} rounds, {len(people):,} born"
+    living = np.flatnonzero(people.alive_at(frame.newest))
+    if not len(living):
+        return f"extinct: {lived}"
+    clans = len(np.unique(people.founder[living]))
+    return f"over: {lived}, {len(living)} alive in {clans} clan{'s' * (clans > 1)}"

@@ -36,6 +36,10 @@ def new_file(out: Path) -> Iterator[IO[bytes]]:
         _give_name(partial, out)
     except FileExistsError as error:
         raise ConfigError(f"--out {out}: exists already; choose another name") from error
+    except OSError as error:
+        if error.filename == str(partial):  # nobody has ever heard of it
+            error.filename = str(out)
+        raise
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()

@@ -22,6 +22,8 @@ async def settled(pilot: "Pilot[Any]", seconds: float = PATIENCE_SECONDS) -> Non
         frame = app.frame
         if app.view.banner or (frame is not None and frame.loaded == frame.newest and frame.newest == app.newest_read):
             break
+    while any(worker.is_running for worker in app.workers) and time.monotonic() < end:
+        await asyncio.sleep(0.02)
     await pilot.pause(0.05)
     app.show()
     await pilot.pause(0.05)

@@ -14,6 +14,7 @@ from textual.theme import Theme
 
 ROLES: Final = (
     "text", "dim", "faint", "title", "accent", "gain", "loss", "birth", "death", "scar", "paper", "warn", "volume",
+    "rule",
 )  # fmt: skip
 
 _OKABE_ITO: Final = ("#56b4e9", "#e69f00", "#009e73", "#f0e442", "#cc79a7", "#d55e00", "#4f9bd9", "#b8b8b8")
@@ -43,6 +44,7 @@ _MONO: Final[Mapping[str, Style]] = {
     "title": Style(bold=True), "accent": Style(bold=True), "dim": Style(dim=True), "faint": Style(dim=True),
     "gain": Style(), "loss": Style(bold=True), "death": Style(bold=True), "scar": Style(bold=True),
     "warn": Style(bold=True, reverse=True), "paper": Style(dim=True), "volume": Style(dim=True),
+    "rule": Style(dim=True),
 }  # fmt: skip
 
 THEMES: Final = (*_COLOURS, "mono")
@@ -132,9 +134,13 @@ class Look:
     def __getitem__(self, role: str) -> Style:
         return self._styles[role]
 
+    @cached_property
+    def _bold(self) -> dict[str, Style]:
+        return {role: style + Style(bold=True) for role, style in self._styles.items()}
+
     def bold(self, role: str) -> Style:
         """Return a role's style in bold."""
-        return self._styles[role] + Style(bold=True)
+        return self._bold[role]
 
 
 def textual_theme(name: str) -> Theme:

@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from arena.errors import ConfigError, EnvironmentFault
+from arena.errors import BuildError, ConfigError, EnvironmentFault
 from lineage.record.note import given_checkpoint
 from lineage.record.store import FILE_NAME
 from lineage.record.verify import verify
@@ -19,12 +19,12 @@ def verify_run(directory: Path, *, replay: bool, checkpoint: str | None, head: s
     kept = None if checkpoint is None else given_checkpoint(checkpoint).line
     if not (directory / FILE_NAME).exists():
         raise ConfigError(f"{directory}: no run is recorded here (no {FILE_NAME}); give the directory of a run")
-    faults: list[EnvironmentFault] = []
+    faults: list[EnvironmentFault | BuildError] = []
 
     def play_again(run: Path) -> list[str]:
         try:
             return _play_again(run)
-        except EnvironmentFault as fault:  # says nothing about the history: this machine cannot play it
+        except (EnvironmentFault, BuildError) as fault:  # says nothing about the history: it cannot be played here
             faults.append(fault)
             return [str(fault)]
 

@@ -1,7 +1,6 @@
 """`watch`, `run --live` and no arguments at all: from a command line to the app, and back to a tidy terminal."""
 
 import asyncio
-import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -14,6 +13,9 @@ from tui.app import ArenaApp
 from tui.control import EngineProcess
 from tui.diagnostics import PROGRAM, ExitCode, emit, error, say
 from tui.theme import SYMBOLS, THEMES, Look
+
+SWITCH_SECONDS = 0.0005
+"""After how long the thread that reads makes way for the one that paints: of Python's own 5 ms a key meets several."""
 
 STOP_SECONDS = 120.0
 """How long an engine may take for its last round and its checkpoint."""
@@ -45,8 +47,12 @@ def watch(
     if not (directory / FILE_NAME).is_file():
         raise ConfigError(f"{directory}: no run is recorded here (no {FILE_NAME}); give the directory of a run")
     from lineage.ask.archive import Archive
+    from lineage.ask.reading import check_round, open_run
 
     Archive(directory).close()  # a foreign or damaged file is told before the terminal is touched
+    if at is not None:
+        with open_run(directory) as connection:
+            check_round(connection, at)
     look = choose_look(theme, symbols)
     if once or svg is not None:
         return print_once(directory, look, svg, size or (160, 45), screen, at)
@@ -98,8 +104,14 @@ def _tell(engine: EngineProcess, left: int, directory: Path) -> int:
 
 def run_app(app: ArenaApp) -> int:
     """Run the app in this terminal; returns its exit code."""
-    gc.freeze()  # what imports brought stays: a full collection that walks it held up a key by 60 ms
-    result = app.run()
+    app.tidier.begin()
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        result = app.run()
+    finally:
+        sys.setswitchinterval(before)
+        app.tidier.end()
     return int(result) if isinstance(result, int) else app.return_code or ExitCode.OK
 
 

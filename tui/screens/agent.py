@@ -46,8 +46,9 @@ class AgentScreen(Page):
         self.query_one("#vital", Curves).draw(vital_courses(dossier))
         trace = app.recomputer.get(app.directory, frame.round)
         state = app.recomputer.progress or app.recomputer.failure
+        self.set_class(trace is not None, "recomputed")  # its lines are the chart's until then
         lines = decision_lines(dossier, trace, app.look) if trace else unknown_lines(state, frame.round, app.look)
-        self.query_one("#decision", Facts).draw(lines, f"Last decision of round {frame.round}")
+        self.query_one("#decision", Facts).draw(lines, "Last decision", f"of round {frame.round}")
 
 
 def who_lines(frame: Frame, dossier: Dossier, look: Look) -> Lines:
@@ -65,7 +66,7 @@ def who_lines(frame: Frame, dossier: Dossier, look: Look) -> Lines:
     children = people.children(row, frame.round)
     profit = now["equity"] - frame.info.endowment
     chain = (symbols.done, "birth", "chain holds") if dossier.chain_ok else (symbols.gone, "death", "CHAIN BROKEN")
-    origin = f"round {int(people.birth_round[row])}, generation {int(people.depth[row])}"
+    origin = f"round {int(people.birth_round[row])}, gen {int(people.depth[row])}"
     whose = f", child of #{parent + 1}" if parent >= 0 else ", a founder"
     traded = f"{int(trades)} closed, {100 * won / trades:.0f}% won" if trades else "none closed"
     illegal = f"  {int(now['invalid_actions'])} illegal" if now["invalid_actions"] else ""
@@ -146,13 +147,8 @@ def vital_courses(dossier: Dossier) -> list[Course]:
 def unknown_lines(state: str, round_index: int, look: Look) -> Lines:
     """Return what would bring the figures of a tick."""
     return [
-        [("Q-values, mask and reward parts of a tick are not recorded.", look["dim"])],
-        [
-            (
-                paint.clean(state) or f"press d: round {round_index} is recomputed and compared with the ledger",
-                look["warn"],
-            )
-        ],
+        [("ticks are not recorded: Q-values, mask, rewards", look["dim"])],
+        [(paint.clean(state) or f"press d: round {round_index} is computed again, compared", look["warn"])],
     ]
 
 

@@ -42,12 +42,14 @@ class ArenaScreen(Page):
 def price_picture(frame: Frame, *, log: bool = False) -> Picture:
     """Return the price of the chosen market over the last ticks, its volume below."""
     ticks_per_round = frame.info.config.arena.ticks_per_round
-    bars = frame.bars
+    since = int(np.searchsorted(frame.bars["tick"], min(0.0, frame.last_tick)))  # the warm-up is no part of the run
+    bars = {name: values[since:] for name, values in frame.bars.items()}
     first = bars["tick"][0] / ticks_per_round if len(bars["tick"]) else 0.0
     change = 100.0 * (bars["close"][-1] / bars["close"][0] - 1.0) if len(bars["close"]) else np.nan
     which = f" {frame.market}" if frame.info.config.arena.markets > 1 else ""
     return Picture(
-        title=f"Market{which} {change:+.1f}%",
+        title=f"Market{which}",
+        details=[(f"{change:+.1f}%", paint.trend(change))],
         curves=(Curve("", bars["close"], "accent"),),
         bars=bars["volume"],
         first_round=first,
@@ -61,7 +63,7 @@ def wealth_picture(frame: Frame, *, log: bool = False) -> Picture:
     series = frame.series
     return Picture(
         title="Wealth",
-        curves=(Curve("best", series["best_equity"], "volume"), Curve("mean", series["mean_equity"], "birth")),
+        curves=(Curve("best", series["best_equity"], "accent"), Curve("mean", series["mean_equity"], "birth")),
         first_round=0.0,
         last_round=float(frame.round),
         log=log,

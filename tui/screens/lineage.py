@@ -28,7 +28,7 @@ class LineageScreen(Page):
         view = self.arena.view
         if frame is not None and view.selected is not None and view.selected <= frame.people.born_by(frame.round):
             lines = kin_lines(frame, view.selected, view.marks, self.arena.look)
-            self.query_one("#kin", Facts).draw(lines, f"Kin of #{view.selected}")
+            self.query_one("#kin", Facts).draw(lines, "Kin", f"of #{view.selected}")
 
 
 def kin_lines(frame: Frame, agent_id: int, marks: tuple[int, ...], look: Look) -> list[list[Part]]:

@@ -40,8 +40,8 @@ class MarketScreen(Page):
         trace = app.recomputer.get(app.directory, frame.round)
         state = app.recomputer.progress or app.recomputer.failure
         selected = app.view.selected
-        title = f"Fills of #{selected} in round {frame.round}" if selected else "Fills"
-        self.query_one("#fills", Facts).draw(fill_lines(frame, selected, trace, state, app.look), title)
+        detail = f"of #{selected} in round {frame.round}" if selected else ""
+        self.query_one("#fills", Facts).draw(fill_lines(frame, selected, trace, state, app.look), "Fills", detail)
 
 
 def history_picture(frame: Frame, look: Look, *, log: bool) -> Picture:
@@ -50,14 +50,14 @@ def history_picture(frame: Frame, look: Look, *, log: bool) -> Picture:
     turns = np.flatnonzero(np.diff(regime)) + 1
     marks = [(float(at), look.symbols.up if regime[at] > 0 else look.symbols.down, "gain" if regime[at] > 0 else "loss")
              for at in turns]  # fmt: skip
-    return Picture("Whole run, regimes", (Curve("", frame.markets["close"][:, frame.market], "accent"),),
-                   last_round=float(frame.round), log=log, marks=marks)  # fmt: skip
+    return Picture("Whole run", (Curve("", frame.markets["close"][:, frame.market], "accent"),),
+                   last_round=float(frame.round), log=log, marks=marks, details=[("by regime", "dim")])  # fmt: skip
 
 
 def crowding_picture(frame: Frame) -> Picture:
     """Return the share of the living that hold shares."""
-    return Picture("Crowding: share of agents invested", (Curve("", 100.0 * frame.series["invested"], "scar"),),
-                   last_round=float(frame.round))  # fmt: skip
+    return Picture("Crowding", (Curve("", 100.0 * frame.series["invested"], "scar"),),
+                   last_round=float(frame.round), details=[("% of all agents hold shares", "dim")])  # fmt: skip
 
 
 def book_lines(frame: Frame, look: Look) -> Lines:
@@ -66,27 +66,27 @@ def book_lines(frame: Frame, look: Look) -> Lines:
     up = market["regime"] > 0
     bars = frame.bars
     spread = 100.0 * (bars["high"][-1] / bars["low"][-1] - 1.0) if len(bars["high"]) else np.nan
-    names = {"house_cash": "house cash", "fees": "fees", "estate": "estate", "flow_fees": "fees a round"}
+    names = {"house_cash": "house", "fees": "fees", "estate": "estate", "flow_fees": "new fees"}
+    price = f"{market['close']:,.{2 if market['close'] >= 10 else 4}f}"
     volume = paint.whole(float(bars["volume"][-1])) if len(bars["volume"]) else "-"
     regime = ("gain", f"{look.symbols.up} up") if up else ("loss", f"{look.symbols.down} down")
-    which = f"{frame.market} of {frame.info.config.arena.markets}, {frame.info.config.market.source}"
+    count, source = frame.info.config.arena.markets, frame.info.config.market.source
+    which = f"{frame.market} of {count}, {source}" if count > 1 else source
     return [
-        fact(look, "market", ("text", which), width=13),
-        fact(look, "regime", regime, width=13),
-        fact(look, "price", ("*text", f"{market['close']:,.4f}"), ("dim", f"  range {spread:.2f}%"), width=13),
-        fact(look, "volume", ("text", volume), width=13),
-        fact(
-            look, "traders", ("text", f"{market['trading']:.0f} real, {market['apprentices']:.0f} on paper"), width=13
-        ),
-        *(fact(look, title, ("text", paint.whole(market[name])), width=13) for name, title in names.items()),
+        fact(look, "market", ("text", which), width=10),
+        fact(look, "regime", regime, width=10),
+        fact(look, "price", ("*text", price), ("dim", f"  range {spread:.2f}%"), width=10),
+        fact(look, "volume", ("text", volume), width=10),
+        fact(look, "traders", ("text", f"{market['trading']:.0f}, {market['apprentices']:.0f} on paper"), width=10),
+        *(fact(look, title, ("text", paint.whole(market[name])), width=10) for name, title in names.items()),
     ]
 
 
 def fill_lines(frame: Frame, selected: int | None, trace: Trace | None, state: str, look: Look) -> Lines:
     """Return an agent's fills in this round, and how much of the volume agents crossed among themselves."""
     if trace is None:
-        words = paint.clean(state) or f"press d: round {frame.round} is recomputed and compared with the ledger"
-        return [[("fills and the crossed share are not recorded", look["dim"])], [(words, look["warn"])]]
+        words = paint.clean(state) or f"press d: round {frame.round} is computed again, compared"
+        return [[("fills are not recorded", look["dim"])], [(words, look["warn"])]]
     crossed = float(trace.markets["crossed"][:, frame.market].sum())
     total = crossed + float(np.abs(trace.markets["imbalance"][:, frame.market]).sum())
     share = f"{crossed / total:.1%} among agents, the rest with the house" if total else "no trade"

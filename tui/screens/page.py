@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, cast
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Container
 from textual.content import Content
+from textual.geometry import Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Input, Static
@@ -21,6 +22,9 @@ from tui.widgets.scrubber import Scrubber
 if TYPE_CHECKING:
     from tui.app import ArenaApp
 
+TALL = 36
+"""Lines from which the line of time is always there."""
+
 SMALLEST = (40, 12)
 """Columns and lines below which nothing useful can be shown."""
 
@@ -30,6 +34,9 @@ class Page(Screen[None]):
 
     AUTO_FOCUS = ""  # else the prompt would be the first
     ready: bool = False  # its panes are there
+    panes: tuple[Pane, ...] = ()
+    _shown: bool = False  # since it was resumed
+    _styled: tuple[str, Size] = ("", Size(0, 0))  # what its styles were looked up for
 
     @property
     def arena(self) -> "ArenaApp":
@@ -55,7 +62,7 @@ class Page(Screen[None]):
 
     def on_mount(self) -> None:
         """Give the keys to the first list; from now on it can show something."""
-        self.ready = True
+        self.ready, self.panes = True, tuple(self.query(Pane))
         self.set_class(self.arena.look.symbols.name == "ascii", "-ascii")
         self.first_focus()
 
@@ -67,9 +74,20 @@ class Page(Screen[None]):
         else:
             self.set_focus(None)
 
-    def on_screen_resume(self) -> None:
-        """Catch up with what happened while another screen was shown."""
-        self.call_after_refresh(self.arena.show)
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Catch up with what happened while another screen was shown.
+
+        The styles of all widgets are looked up again only where theme or size are others than at the last time, and
+        nothing is shown again that was shown by the key: both together were half of the time to another screen.
+        """
+        styled = (self.arena.theme, self.app.size)
+        event.refresh_styles, self._styled = styled != self._styled, styled
+        if not self._shown:
+            self.call_after_refresh(self.arena.show)
+
+    def on_screen_suspend(self) -> None:
+        """Note that this screen falls behind from now on."""
+        self._shown = False
 
     def on_resize(self) -> None:
         """Say so when there is no room."""
@@ -78,22 +96,36 @@ class Page(Screen[None]):
         self.set_class(small, "too-small")
         need = f"{SMALLEST[0]}x{SMALLEST[1]} is needed, this is {width}x{height}"
         self.query_one("#small", Static).update(Content(need))
+        self.lay_out()
 
     def show(self, frame: Frame | None, link: Link) -> None:
         """Hand a moment to every pane that can be seen."""
         if not self.ready:
             return
+        self._shown = True
         self.set_class(self.arena.look.symbols.name == "ascii", "-ascii")
-        self.set_class(self.arena.view.at is not None, "travelling")
-        self.set_class(bool(self.arena.trouble()), "troubled")
+        self.lay_out()
         self.fill(frame)
-        for pane in self.query(Pane):
+        for pane in self.panes:
             pane.show(frame, link)
+
+    def lay_out(self) -> None:
+        """Give time line and banner their lines when they are needed.
+
+        Set on the widgets themselves: a class on the screen looks every style of every widget up again.
+        """
+        room, height = not self.has_class("too-small"), self.app.size.height
+        timeline = self.arena.view.at is not None or height >= TALL
+        banner = bool(self.arena.trouble() or self.arena.farewell())
+        for pane, wanted in ((self.query_one(Scrubber), timeline), (self.query_one(Banner), banner)):
+            if pane.display != (wanted and room):
+                pane.display = wanted and room
 
     def show_lists(self, frame: Frame | None, link: Link) -> None:
         """Hand a moment to the lists only."""
-        for pane in self.query(ListPane) if self.ready else ():
-            pane.show(frame, link)
+        for pane in self.panes if self.ready else ():
+            if isinstance(pane, ListPane):
+                pane.show(frame, link)
 
     def fill(self, frame: Frame | None) -> None:
         """Compute what the panes of this screen are given, beyond the frame."""

@@ -69,7 +69,7 @@ class Palette(ModalScreen[None]):
         event.stop()
         for pane in self.query(Found):
             pane.found, pane.cursor, pane.top = matching(self.arena.actions, event.value), 0, 0
-            pane.refresh()
+            pane.repaint()
 
     def on_key(self, event: events.Key) -> None:
         """Move in the list, choose, or close."""

@@ -1,14 +1,17 @@
-"""Screen 6: the runs beside this one; two marked ones compared; Enter watches another."""
+"""Screen 6: the runs beside this one; two marked ones compared; the tournaments beside them; Enter watches another."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
-from textual import work
+from textual import events, work
+from textual.containers import Horizontal
 from textual.widget import Widget
 
 from lineage.ask.frames import Frame
 from lineage.ask.runs import RunLine, list_runs
 from tui import paint
+from tui.cups import Cup, Cups, Standing
 from tui.messages import RunChosen
 from tui.paint import Part
 from tui.screens.page import Page
@@ -36,8 +39,10 @@ class RunList(ListPane):
         places = [index for index, run in enumerate(runs) if held is not None and run.directory == held.directory]
         self.cursor = places[0] if places else min(self.cursor, max(0, len(runs) - 1))
         self.resized()
-        self.head(f"Runs in {paint.clean(self.arena.directory.resolve().parent.name)}/  {len(runs)}")
-        self.refresh()
+        place = paint.clean(self.arena.directory.resolve().parent.name)
+        self.head("Runs", (f"{len(runs)} in {place}/", self.look["dim"]),
+                  (" m marks two to compare, enter watches one", self.look["faint"]))  # fmt: skip
+        self.repaint()
 
     @property
     def current(self) -> RunLine | None:
@@ -93,38 +98,59 @@ class RunsScreen(Page):
     """What else there is."""
 
     def body(self) -> Iterable[Widget]:
-        """Return the list, and the comparison below."""
+        """Return the list, and below it the comparison and the tournaments."""
         yield RunList()
-        yield Facts("Compare", id="compare")
+        yield Horizontal(Facts("Compare", id="compare"), Facts("Tournaments", id="cups"), id="below")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._cups = Cups()
+        self._found: tuple[Cup, ...] | None = None  # None: not looked yet
 
     def on_mount(self) -> None:
         """Look at the directory now and then."""
-        self.look_around()
         self.set_interval(_EVERY, self.look_around)
+
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
+        """Look at the directory at once."""
+        super().on_screen_resume(event)
+        self.look_around()
 
     @work(thread=True, exclusive=True, group="runs")
     def look_around(self) -> None:
         """Read the runs of the directory, in a thread."""
-        if self.is_current or not self.query_one(RunList).runs:
+        if self.is_current:
             runs = list_runs(self.arena.directory.resolve().parent)
-            if self.is_attached:
-                self.app.call_from_thread(self._take, runs)
+            self._tell(self._take, runs)
+            self._tell(self._take_cups, self._cups.look(self.arena.directory.resolve().parent))
+
+    def _tell(self, take: Callable[[Any], None], found: object) -> None:
+        if self.is_attached and self.app.is_running:
+            self.app.call_from_thread(take, found)
 
     def _take(self, runs: list[RunLine]) -> None:
         self.query_one(RunList).take(runs)
-        self.fill(self.arena.frame)
+
+    def _take_cups(self, found: tuple[Cup, ...]) -> None:
+        if found != self._found:
+            self._found = found
+            self.arena.show()
 
     def fill(self, frame: Frame | None) -> None:
-        """Compare two runs: the marked ones, or the watched one with the one under the cursor."""
+        """Compare the two marked runs; say who won the tournaments, over the whole width while nothing is compared."""
         listing = self.query_one(RunList)
         marked = [run for path in listing.marked for run in listing.runs if run.directory == path]
+        self.set_class(len(marked) == 2, "comparing")
         self.query_one("#compare", Facts).draw(compare_lines(marked, self.arena.look))
+        cups = self.query_one("#cups", Facts)
+        count = str(len(self._found)) if self._found else ""
+        cups.draw(cup_lines(self._found, self.arena.look, cups.size.width), "Tournaments", count)
 
 
 def compare_lines(runs: list[RunLine], look: Look) -> list[list[Part]]:
     """Return two runs side by side."""
     if len(runs) < 2:
-        return [[("mark two runs (m) to compare them; enter watches the one under the cursor", look["dim"])]]
+        return []
     rows = [
         ("scenario", *(paint.clean(run.scenario) for run in runs)), ("seed", *(str(run.seed) for run in runs)),
         ("rounds", *(str(run.rounds) for run in runs)), ("born", *(str(run.born) for run in runs)),
@@ -146,3 +172,70 @@ def compare_lines(runs: list[RunLine], look: Look) -> list[list[Part]]:
             ]
         )
     return lines
+
+
+_NO_CUPS = (
+    "who is better, in which world, how surely? A tournament sets policies and populations against each other:",
+    "  lineage-arena tournament init cup.toml      an example, every key explained",
+    "  lineage-arena tournament cup.toml           plays it; its table appears here",
+)
+_LEAGUES = {"frozen": "frozen policies", "evolving": "populations that live on"}
+
+
+def cup_lines(cups: tuple[Cup, ...] | None, look: Look, width: int) -> list[list[Part]]:
+    """Return the standings of the tournaments, the newest first, each strength with its interval drawn."""
+    if not cups:
+        words = ("looking for results files",) if cups is None else _NO_CUPS
+        return [[(words[0], look["dim"])], *([(line, look["text"])] for line in words[1:])]
+    lines: list[list[Part]] = []
+    for cup in cups:
+        lines += [[]] * bool(lines)
+        lines.append([(paint.clean(cup.path.name), look.bold("text")), (f"  {paint.clean(cup.said)}", look["dim"])])
+        if cup.problem:
+            lines.append([(paint.clean(cup.problem), look["loss"])])
+        for name, rows in cup.leagues:
+            lines += _league_lines(_LEAGUES.get(name, name), rows, look, width)
+    return lines
+
+
+def _league_lines(title: str, rows: tuple[Standing, ...], look: Look, width: int) -> list[list[Part]]:
+    known = [value for row in rows for value in (row.low, row.high, row.strength) if value is not None]
+    low, high = min([*known, 0.0]), max([*known, 0.0])
+    mortal = any(row.died for row in rows)
+    name_width = min(24, max([len(title), *(len(row.name) + 2 for row in rows)]))
+    room = max(0, min(48, width - name_width - 27 - 12 * mortal))
+    head = f"{title:<{name_width}} {'strength':>8}  {'95 % interval':<{room}} {'first':>5} {'growth':>7}"
+    lines: list[list[Part]] = [[(head + (f" {'died':>10}" if mortal else ""), look["faint"])]]
+    for row in rows:
+        name = f"{paint.clean(row.name)}{' *' if row.baseline else ''}"
+        lines.append([
+            (f"{paint.fit(name, name_width, look.symbols)} ", look["dim" if row.baseline else "text"]),
+            (f"{_figure(row.strength):>8}  ", look["text"]),
+            *_interval(row, low, high, room, look),
+            (f" {'-' if row.first is None else f'{row.first:.0%}':>5}", look["dim"]),
+            (f" {_figure(row.growth):>7}", look[paint.trend(row.growth or 0.0)]),
+            (f" {row.died:>10}" if mortal else "", look["death"]),
+        ])  # fmt: skip
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _interval(row: Standing, low: float, high: float, room: int, look: Look) -> list[Part]:
+    """Return an interval as a stroke with its estimate on it; the average player's 0 stands in every line."""
+
+    def place(value: float) -> int:
+        return min(room - 1, max(0, round((value - low) / (high - low) * (room - 1)))) if high > low else 0
+
+    if room < 8:
+        return [(" " * room, look["dim"])]
+    cells: list[Part] = [(" ", look["dim"])] * room
+    cells[place(0.0)] = (look.symbols.trunk, look["faint"])
+    if row.low is not None and row.high is not None:
+        for x in range(place(row.low), place(row.high) + 1):
+            cells[x] = (look.symbols.rule, look["accent"])
+    if row.strength is not None:
+        cells[place(row.strength)] = (look.symbols.alive, look.bold("text"))
+    return cells

@@ -37,6 +37,7 @@ class Picture:
     last_round: float = 0.0  # of the last
     log: bool = False
     marks: Sequence[tuple[float, str, str]] = ()  # (round, glyph, role) on the time axis
+    details: Sequence[tuple[str, str]] = ()  # (text, role), said in the upper border behind the values
 
 
 class Chart(Pane):
@@ -78,7 +79,7 @@ class Chart(Pane):
             self._rows.append([(" " * gutter + text, self.look["volume"])])
         if axis:
             self._rows.append(self._axis(gutter, room))
-        self.head(self._headline())
+        self.head(picture.title, *self._details())
 
     def styles_of(self, curves: Sequence[Curve]) -> list[Style]:
         """Return the style of each curve."""
@@ -102,19 +103,21 @@ class Chart(Pane):
             (char, self.look[role]) for char, role in zip(text, roles, strict=True)
         ]
 
-    def _headline(self) -> str:
-        """Return the title, with the values under the mouse or the newest ones."""
-        picture, parts = self.picture, []
-        for curve in picture.curves:
+    def _details(self) -> list[Part]:
+        """Return the curves' names and values in their colours: under the mouse, else the newest ones."""
+        picture, look, details = self.picture, self.look, []
+        if picture.log:
+            details.append(("log", look["dim"]))
+        for curve, style in zip(picture.curves, self.styles_of(picture.curves), strict=True):
             index = self._index(len(curve.values))
             value = curve.values[index] if len(curve.values) else np.nan
-            name = f"{curve.name} " if curve.name else ""
-            parts.append(f"{name}{paint.short(float(value))}")
-        where = ""
+            if len(picture.curves) > 1 and not np.isfinite(value):
+                continue
+            details.append((f"{curve.name} {paint.short(float(value))}".strip(), style))
+        details += [(text, look[role]) for text, role in picture.details]
         if self._hover is not None and (at := self.round_at(self._hover)) is not None:
-            where = f" @{at}"
-        log = " log" if picture.log else ""
-        return f"{picture.title}{log} {'  '.join(parts)}{where}"[: max(0, self.size.width - 2)]
+            details.append((f"@{at}", look["accent"]))
+        return details
 
     def _index(self, count: int) -> int:
         gutter = _GUTTER if self.size.width >= 24 else 0
@@ -139,13 +142,13 @@ class Chart(Pane):
         """Read the values under the mouse."""
         self._hover = event.get_content_offset_capture(self).x
         self.prepare()
-        self.refresh()
+        self.repaint()
 
     def on_leave(self) -> None:
         """Show the newest values again."""
         self._hover = None
         self.prepare()
-        self.refresh()
+        self.repaint()
 
     def on_click(self, event: events.Click) -> None:
         """Travel to the round that was clicked."""

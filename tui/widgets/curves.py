@@ -33,7 +33,6 @@ class Curves(Pane):
         """Show something else."""
         self._courses = courses
         self.head(title or self._title)
-        self.refresh()
 
     def paint_line(self, y: int, width: int) -> list[Part]:
         """Return one course."""
@@ -42,8 +41,9 @@ class Curves(Pane):
         course, look = self._courses[y], self.look
         newest = float(course.values[-1]) if len(course.values) else np.nan
         text = course.text or paint.short(newest)
+        width -= 1
         room = width - 10 - max(7, len(text) + 1)
-        parts: list[Part] = [(paint.fit(course.name, 10, self.symbols), look["dim"])]
+        parts: list[Part] = [(f" {paint.fit(course.name, 10, self.symbols)}", look["dim"])]
         if room > 3:
             known = course.values if len(course.values) else np.full(1, np.nan)
             if self.symbols.name == "braille":

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 
+from rich.style import Style
+
 from tui import paint
 from tui.paint import Part
 from tui.theme import Look
 from tui.widgets.base import Pane
 
 Line = Sequence[Part]
+
+_INDENT: Part = (" ", Style.null())  # under the first letter of the title, nearly
 
 
 def fact(look: Look, name: str, *said: tuple[str, str], width: int = 10) -> list[Part]:
@@ -27,15 +31,15 @@ class Facts(Pane):
         self._given: Sequence[Line] = ()
         self._lines: list[list[Part]] = []
 
-    def draw(self, lines: Sequence[Line], title: str = "") -> None:
+    def draw(self, lines: Sequence[Line], title: str = "", detail: str = "") -> None:
         """Show something else."""
         self._given = lines
-        self.head(title or self._title)
+        self.head(title or self._title, (detail, self.look["dim"]))
 
     def prepare(self) -> None:
         """Break lines that are too long."""
-        self._lines = [row for line in self._given for row in paint.wrapped(line, self.size.width)]
+        self._lines = [row for line in self._given for row in paint.wrapped(line, self.size.width - 1)]
 
     def paint_line(self, y: int, width: int) -> list[Part]:
         """Return one line."""
-        return self._lines[y] if y < len(self._lines) else []
+        return [_INDENT, *self._lines[y]] if y < len(self._lines) else []

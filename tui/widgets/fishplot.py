@@ -36,7 +36,7 @@ class FishPlot(Pane):
             return
         counts, founders = clan_counts(frame, width)
         bands = _bands(counts, 2 * (height - legend))
-        self.head(f"Clans, rounds 0 to {frame.round}")
+        self.head("Clans", (f"rounds 0 to {frame.round}", self.look["dim"]))
         self._lines = [self._row(bands[2 * y], bands[2 * y + 1]) for y in range(height - legend)]
         self._label(bands)
         self._lines += self._legend(frame, founders, counts, legend, width)
@@ -82,13 +82,17 @@ class FishPlot(Pane):
         """Return the names of the bands, the largest first."""
         rows: list[list[Part]] = [[] for _ in range(lines)]
         used = [0] * lines
-        for band, founder in enumerate(founders.tolist()):
-            text = f"{string.ascii_lowercase[band]} {paint.clean(frame.people.clan(founder))} {int(counts[band, -1])}  "
+        named = [f"{string.ascii_lowercase[band]} {paint.clean(frame.people.clan(founder))} {int(counts[band, -1])}  "
+                 for band, founder in enumerate(founders.tolist())]  # fmt: skip
+        if others := int(counts[BANDS, -1]):
+            named = [*named[:3], f"~ others {others}  ", *named[3:]]
+        for place, text in enumerate(named):
+            band = BANDS if text.startswith("~") else place - (others > 0 and place > 3)
             y = next((i for i in range(lines) if used[i] + len(text) <= width), None)
             if y is None:
                 break
             used[y] += len(text)
-            rows[y].append((text, self._style(band)))
+            rows[y].append((text, self.look["dim"] if band == BANDS else self._style(band)))
         return rows
 
     def paint_line(self, y: int, width: int) -> list[Part]:

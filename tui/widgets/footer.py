@@ -52,21 +52,25 @@ class Footer(Pane):
         """Do what was clicked; a notice goes away."""
         if self.view.notice:
             self.view.notice = ""
-            self.refresh()
+            self.repaint()
         for left, right, action_id in self._spans:
             if left <= event.x < right:
                 self.post_message(ActionChosen(action_id))
 
 
 class Banner(Pane):
-    """One line that is there only while something is wrong."""
+    """One line that is there only while something is wrong, or when the run is over."""
 
     def prepare(self) -> None:
         """Nothing to compute."""
 
     def paint_line(self, y: int, width: int) -> list[Part]:
         """Return what is wrong, in words; where the run lies is left out before the words are cut."""
-        text = f" {self.symbols.alarm} {paint.clean(self.arena.trouble())}"
+        trouble = self.arena.trouble()
+        if not trouble:
+            text = f" {self.symbols.done} {paint.clean(self.arena.farewell())}"
+            return [(paint.fit(text, width, self.symbols), self.look.bold("accent"))]
+        text = f" {self.symbols.alarm} {paint.clean(trouble)}"
         if cell_len(text) > width:
             text = text.replace(paint.clean(f"{self.arena.directory}{os.sep}"), "", 1)
         return [(paint.fit(text, width, self.symbols), self.look.bold("warn"))]

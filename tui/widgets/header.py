@@ -8,11 +8,12 @@ from tui.actions import SCREENS
 from tui.messages import ActionChosen
 from tui.model import mode_of
 from tui.paint import Part
+from tui.theme import Look, Symbols
 from tui.widgets.base import Pane
 
 _MARKS = {
     "live": "live", "paused": "paused", "replay": "replay", "finished": "done", "extinct": "dead", "gone": "gone",
-    "trouble": "gone", "starting": "flat", "empty": "flat", "stopping": "paused",
+    "trouble": "gone", "waiting": "flat", "starting": "flat", "empty": "flat", "stopping": "paused",
 }  # fmt: skip
 
 
@@ -56,7 +57,7 @@ class Header(Pane):
         groups: list[tuple[int, list[Part]]] = [
             (0, [(f" {name}", look.bold("text")), (f" seed {frame.info.seed}", look["dim"])]),
             (0, [(f"round {done}", look["text"]), (f"/{total}", look["dim"])]),
-            (4, [(paint.meter(done / total, 10, symbols), look["accent"]), (f"{done / total:4.0%}", look["dim"])]),
+            (4, [*_progress(done / total, symbols, look), (f"{done / total:4.0%}", look["dim"])]),
             (1, [(f"{symbols.alive} {frame.alive}", look.bold("birth")), (" alive", look["dim"])]),
             (3, [(f"{symbols.born} {frame.people.born_by(frame.round)}", look["birth"]), (" born", look["dim"])]),
             (2, [(f"{symbols.dead} {frame.total('death')}", look["death"]), (" died", look["dim"])]),
@@ -81,6 +82,12 @@ class Header(Pane):
         for left, right, screen in self._spans:
             if event.y == 0 and left <= event.x < right:
                 self.post_message(ActionChosen(f"show_{screen}"))
+
+
+def _progress(share: float, symbols: Symbols, look: Look) -> list[Part]:
+    """Return ten cells, what is done and what is to come."""
+    done = paint.meter(share, 10, symbols).rstrip()
+    return [(done, look["accent"]), (symbols.rule * (10 - len(done)), look["rule"])]
 
 
 def _size(group: list[Part]) -> int:

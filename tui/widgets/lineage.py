@@ -84,7 +84,7 @@ class LineageTree(ListPane):
     def _take(self, layout: Layout) -> None:
         self._layout = layout
         self.list_lines()
-        self.refresh()
+        self.repaint()
 
     def list_lines(self) -> None:
         """List the lines of the layout, and put the cursor on the selected agent."""
@@ -102,7 +102,7 @@ class LineageTree(ListPane):
                 layout.trunks, parent, layout.alive, whole=self.whole, folded=folded, kept=() if self.whole else kept
             )
         self.resized()
-        self.head(self._headline(layout))
+        self.head(*self._headline(layout))
         if view.selected is not None and view.selected <= born:
             index = self._line_of(view.selected - 1)
             if index is not None and index != self.cursor:
@@ -122,13 +122,14 @@ class LineageTree(ListPane):
         run = layout.trunks.place[row] - places[index]
         return index if found == row or 0 < run < int(self._lines.hidden[index]) else None
 
-    def _headline(self, layout: Layout) -> str:
+    def _headline(self, layout: Layout) -> tuple[str, Part]:
+        """Return the title and what is to be said of it."""
         born, living = len(layout.alive), int(layout.alive.sum())
         clans = len(np.unique(layout.people.founder[:born][layout.alive]))
         if self._small:
-            return f"Living lines  {clans} clans"
+            return "Living lines", (f"{clans} clans", self.look["dim"])
         what = "Everybody" if self.whole else "Living lines"
-        return f"{what}  {living} of {born} alive, {clans} clans"
+        return what, (f"{living} of {born} alive, {clans} clans", self.look["dim"])
 
     def count(self) -> int:
         """Return how many lines there are."""
@@ -204,7 +205,7 @@ class LineageTree(ListPane):
             row = int(self._lines.rows[self.cursor])
             self._folded ^= {row}
             self.list_lines()
-            self.refresh()
+            self.repaint()
 
     def moved(self) -> None:
         """Tell whom the cursor is on."""

@@ -135,7 +135,7 @@ class Population(ListPane):
         self._shown = fitting(self.size.width)
         view = self.view
         self.resized()
-        self.head(self._headline(self.frame))
+        self.head("Population", *self._details(self.frame))
         if view.selected is not None:
             place = {agent: index for index, agent in enumerate(view.order.ids)}
             if view.selected in place:
@@ -144,14 +144,16 @@ class Population(ListPane):
                     self.cursor = index
                     self.reveal()
 
-    def _headline(self, frame: Frame | None) -> str:
+    def _details(self, frame: Frame | None) -> list[Part]:
         if frame is None or frame.round < 0:
-            return "Population"
-        listed, there = len(self.view.order.ids), len(frame.seats["agent_id"])
+            return []
+        listed, there, look = len(self.view.order.ids), len(frame.seats["agent_id"]), self.look
         paper = int((frame.seats["status"] == PAPER).sum())
         some = f"{listed} of {there}" if listed != there else f"{there}"
-        which = f"  filter {self.view.filter_text}" if self.view.filter_text else ""
-        return paint.clean(f"Population {some}{f', {paper} on paper' if paper else ''}{which}")
+        details = [(f"{some}{f', {paper} on paper' if paper else ''}", look["dim"])]
+        if self.view.filter_text:
+            details.append((f" filter {paint.clean(self.view.filter_text)}", look["warn"]))
+        return details
 
     def count(self) -> int:
         """Return how many agents are listed."""

@@ -27,20 +27,24 @@ class Scrubber(Pane):
         kind, role, name = (("birth", "birth", symbols.born), ("death", "death", symbols.dead))[y % 2]
         counts = np.full(frame.newest + 1, np.nan)
         counts[: len(frame.series[kind])] = frame.series[kind]
+        first = 1 if kind == "birth" else 0  # the founders would leave nothing to be seen of all later births
         known = self.arena.history
         if known is not None and len(known[kind]) > len(frame.series[kind]):
             counts[:] = np.concatenate((known[kind], counts))[: len(counts)]
+        counts[:first] = np.nan
         _, tops = plot.column_extremes(counts, room)
         text = paint.sparkline(np.where(tops > 0, tops, np.nan), symbols)
         thumb = min(room - 1, int((frame.round + 0.5) / (frame.newest + 1) * room))
+        live = self.view.at is None
+        chosen = look["dim"] if live else look.bold("warn")
         here = f"{name} {'0' if y == 0 else ''}"
         end = f"{frame.newest}" if y == 0 else f"@{frame.round}"
         return [
             (f"{here:>{_EDGE - 1}} ", look["dim"]),
             (text[:thumb], look[role]),
-            (symbols.thumb, look.bold("warn")),
+            (symbols.thumb, chosen),
             (text[thumb + 1 :], look["faint"]),
-            (f" {end:<{_EDGE - 1}}", look.bold("warn") if y else look["dim"]),
+            (f" {end:<{_EDGE - 1}}", chosen if y else look["dim"]),
         ]
 
     def round_at(self, x: int) -> int | None:
