@@ -672,7 +672,7 @@ static int8_t decide(const job *j, int64_t n, const float *q) {
     double u[2];
     uniforms(j, n, u, 2);
     unsigned legal = j->legal_t[n];
-    if (u[0] >= j->explore[n]) return best(q, j->actions, legal);
+    if (!(u[0] < j->explore[n])) return best(q, j->actions, legal);
     long skip = (long)(u[1] * __builtin_popcount(legal));
     for (; skip > 0; skip--) legal &= legal - 1;
     return legal ? __builtin_ctz(legal) : 0;

@@ -186,7 +186,7 @@ def _library() -> ctypes.CDLL | str:
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a compiled kernel and hold it against learn.py and priority.py. Raises EnvironmentFault if they differ."""
+    """Load a compiled kernel and try it. Raises EnvironmentFault if it is none of ours or computes wrongly."""
     library = load(path)
     try:
         for name, (result, *arguments) in _FUNCTIONS.items():
@@ -201,7 +201,7 @@ def open_library(path: Path) -> ctypes.CDLL:
 
 
 def self_test(library: ctypes.CDLL) -> str:
-    """Return what a compiled kernel computes otherwise than learn.py and priority.py, "" if nothing; some 20 ms."""
+    """Return what a compiled kernel computes otherwise than learn.py, priority.py and policy.py, "" if nothing."""
     for changes in ({"hidden": (20, 36)}, {"hidden": (32, 64), "target": "hard", "hard_target_every": 2}):
         config = MindConfig(**({"batch": 9, "grad_clip": 0.5} | changes))
         slow, quick = (brain.allocate(3, 19, N_ACTIONS, config) for _ in range(2))

@@ -28,14 +28,17 @@ class FusedPlay:
     def __init__(
         self, layout: Layout, weights: torch.Tensor, library: ctypes.CDLL, width: int, rows: np.ndarray | None = None
     ) -> None:
-        """Allocate the kernel's memory; see `networks.Networks`."""
+        """Allocate the kernel's memory; see `networks.Networks`. Raises ValueError when `rows` does not fit."""
         count = len(weights)
+        rows = np.full(count, width) if rows is None else rows
+        if rows.shape != (count,) or np.any((rows < 0) | (rows > width)):
+            raise ValueError(f"the kernel needs {count} numbers of 0 to {width} rows, not {rows.tolist()}")
         self._library = library
         self._weights = weights.contiguous()  # and keeps the memory
         self._shape = (count, width, layout.n_actions)
         self._everybody = np.ones(count, dtype=bool)
         self._next = np.zeros(1, dtype=np.int64)
-        self._fixed = np.arange(count), np.full(count, width) if rows is None else rows.astype(np.int64)
+        self._fixed = np.arange(count), rows.astype(np.int64)
         self._job = Job(
             **sizes(layout, width), count=count, params=self._weights.data_ptr(), seats=self._fixed[0].ctypes.data,
             rows=self._fixed[1].ctypes.data, next=self._next.ctypes.data,

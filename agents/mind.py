@@ -285,7 +285,7 @@ class Minds:
         return state
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Copy the arrays of `state_arrays` back. Raises StoreError when one is missing or does not fit."""
+        """Copy the arrays of `state_arrays` back. Raises StoreError when one is missing, misshapen or impossible."""
         for name in _OWN_ARRAYS:
             target: np.ndarray = getattr(self, name)
             value = saved.get(f"minds.{name}")
@@ -297,8 +297,27 @@ class Minds:
         for name in _PARTS:
             if (part := getattr(self, name)) is not None:
                 arrays.restore(name, part, saved)
+        self._check_places()
         if self.priorities is not None:
             self.priorities.rebuild()
+
+    def _check_places(self) -> None:
+        """Raise StoreError for numbers that would lead the kernel, which checks none, out of its arrays."""
+        replay, capacity = self.replay, self.replay.capacity
+        ranges: dict[str, tuple[np.ndarray, float]] = {
+            "replay.action": (replay.action, N_ACTIONS - 1), "replay.write": (replay.write, capacity - 1),
+            "replay.filled": (replay.filled, capacity), "brains.steps": (self.brains.steps.cpu().numpy(), 2**62),
+        }  # fmt: skip
+        if self.priorities is not None:
+            leaf = self.priorities.leaf
+            ranges |= {
+                "priorities.waiting": (self.priorities.waiting, 2**62),
+                "priorities.leaf": (leaf[:, :capacity], float(np.finfo(np.float64).max)),
+                "priorities.leaf past the ring": (leaf[:, capacity:], 0),
+            }
+        for name, (values, top) in ranges.items():
+            if not np.all((values >= 0) & (values <= top)):
+                raise StoreError(f"checkpoint: {name} is not all in 0..{top}; remove the file, an older one serves")
 
     def fingerprint(self) -> str:
         """Return the SHA-256 hex of weights, targets, moments and step counts."""

@@ -29,7 +29,8 @@ class Networks:
     ) -> None:
         """Get ready for `width` observations a network, of which the first rows[n] [N] i64 count (all by default).
 
-        learner: the one that teaches them (see `fused.resolve`); its rounding is theirs.
+        learner: the one that teaches them (see `fused.resolve`); its rounding is theirs. Networks that nobody teaches
+        take "auto": the kernel where it can be had.
         """
         self._device = weights.device
         fused = resolve(learner, str(self._device))[0] == "fused"

@@ -14,6 +14,7 @@ from arena.body import accounting, lifecycle, reward, scars
 from arena.body.orders import Orders
 from arena.body.state import Accounts, Bodies, living, some, spread
 from arena.config import ArenaConfig, BodyConfig, LifeConfig, MarketConfig, RewardConfig, ScarConfig
+from arena.errors import StoreError
 from arena.kernel.market import market_of
 from arena.kernel.phases import phases_of
 from arena.kernel.senses import senses_of
@@ -186,7 +187,7 @@ class Arena:
         )
 
     def restore(self, saved: dict[str, np.ndarray]) -> None:
-        """Put the arrays of `state_arrays` back in place."""
+        """Put the arrays of `state_arrays` back in place. Raises StoreError when they are not those of an arena."""
         for prefix, state in (
             ("bodies", self.bodies),
             ("accounts", self.accounts),
@@ -194,3 +195,6 @@ class Arena:
             ("senses", self.senses.state),
         ):
             restore(prefix, state, saved)
+        seen = int(self.senses.state.bars_seen[0])
+        if seen < 0:  # it says where in the history the kernel writes
+            raise StoreError(f"checkpoint: senses.bars_seen is {seen}, below 0; remove the file, an older one serves")

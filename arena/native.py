@@ -37,9 +37,10 @@ def find_compiler() -> list[str]:
     except ValueError as error:
         raise EnvironmentFault(f"$CC: {asked!r} cannot be read ({error}); unset it or name a C compiler") from None
     if command:
-        if shutil.which(command[0]) is None:
+        program = shutil.which(command[0])
+        if program is None:
             raise EnvironmentFault(f"$CC: {command[0]!r} is not a program here; unset it or name a C compiler")
-        return command
+        return [str(Path(program).absolute()), *command[1:]]  # it is called in another directory
     found = next((path for path in map(shutil.which, COMPILERS) if path), None)
     if found is None:
         raise EnvironmentFault(f"no C compiler: none of {', '.join(COMPILERS)} is on the path; install one or set $CC")
@@ -89,7 +90,10 @@ def load(library: Path) -> ctypes.CDLL:
     try:
         return ctypes.CDLL(str(library))
     except OSError as error:
-        raise EnvironmentFault(f"{library}: cannot be loaded ({error}); remove it, it will be made again") from None
+        raise EnvironmentFault(
+            f"{library}: cannot be loaded ({error}); remove it, it will be made again, or point "
+            "XDG_CACHE_HOME where programs may run"
+        ) from None
 
 
 def _sound(place: Path) -> bool:

@@ -20,7 +20,7 @@ def main() -> None:
     from tui.theme import SYMBOLS, THEMES, Look
     from tui.watching import one_frame
 
-    scenario, seed, rounds, target = [*sys.argv[1:], *["default", "7", "250", str(TARGET)][len(sys.argv) - 1 :]]
+    scenario, seed, rounds, target = [*sys.argv[1:], *["default", "7", "700", str(TARGET)][len(sys.argv) - 1 :]]
     config = settings.load(scenario, environment={}).config
     with tempfile.TemporaryDirectory() as folder:
         directory = Path(folder) / f"{scenario}-{seed}"

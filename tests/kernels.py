@@ -1,8 +1,10 @@
 """The fused kernel for tests: a skip where there is none, and the same source built otherwise."""
 
 import ctypes
+import functools
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -24,6 +26,17 @@ def variants() -> dict[str, tuple[str, ...]]:
 
 VARIANTS: Final = variants()
 every_build = pytest.mark.parametrize("flags", VARIANTS.values(), ids=list(VARIANTS))
+
+
+def empty_cache(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, asked: "functools._lru_cache_wrapper[Any]"
+) -> Iterator[Path]:
+    """For a fixture: an empty cache, and a process that has not asked yet; asked: what remembers the answer."""
+    monkeypatch.setattr(native, "cache_directory", lambda: directory)
+    monkeypatch.delenv("CC", raising=False)
+    asked.cache_clear()
+    yield directory
+    asked.cache_clear()
 
 
 def built_with(flags: tuple[str, ...], cache: Path) -> ctypes.CDLL:

@@ -324,6 +324,14 @@ def test_what_is_no_run_or_has_no_dead_is_refused(tmp_path: Path) -> None:
     assert fossils.code == 3 and "no learner has died" in fossils.err
     best = call("evaluate", tmp_path / "calm", *SEEDS)
     assert best.code == 3 and "no learner traded real money for 4 rounds" in best.err
+    export = call("policy", "export", tmp_path / "calm", "--champions", "2")
+    assert export.code == 3 and "name agents instead" in export.err
+    spec = tmp_path / "cup.toml"
+    spec.write_text('[[entrant]]\nname = "best"\nrun = "calm"\n[[world]]\nname = "easy"\n')
+    cup = call("tournament", "plan", spec)
+    assert cup.code == 3 and "entrant 'best': champions: no learner" in cup.err and 'who = "3,17"' in cup.err
+    for done in (export, cup):  # each names its own cure, not the flags of `evaluate`
+        assert "--" not in done.err and done.err.count("\n") == 1
 
 
 def test_evaluating_writes_nothing(run: Path) -> None:

@@ -23,7 +23,7 @@ from agents.replay import CUT, Batch, Draws, Replay, Rows
 from arena import native
 from arena.errors import EnvironmentFault
 from arena.rng import purpose_key, stream, uniforms
-from tests.kernels import built_with, every_build, needs_kernel
+from tests.kernels import built_with, empty_cache, every_build, needs_kernel
 
 A, P = 7, 5
 BUFFERS = ("params", "target", "moment1", "moment2", "steps")
@@ -209,11 +209,16 @@ def test_what_is_not_finite_stops_one_agent_only(where: str, poison: float) -> N
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and a process that has not asked yet."""
-    monkeypatch.setattr(native, "cache_directory", lambda: tmp_path / "kernels")
-    monkeypatch.delenv("CC", raising=False)
-    fused._library.cache_clear()
-    yield tmp_path / "kernels"
-    fused._library.cache_clear()
+    yield from empty_cache(tmp_path / "kernels", monkeypatch, fused._library)
+
+
+@needs_kernel
+def test_a_compiler_is_found_from_every_directory(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """$CC may be relative: it is called in the cache, and would not be there."""
+    (tmp_path / "cc").symlink_to(native.find_compiler()[0])
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CC", "./cc -pipe")
+    assert native.compiled("int nothing(void) { return 0; }", ()).exists()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from agents.layout import Layout, layout_of
 from agents.mind import Minds, kind_of
 from agents.networks import Networks, gaps
 from agents.policy import Chances
+from arena.errors import StoreError
 from arena.rng import purpose_key, stream
 from arena.spec import N_ACTIONS, OBS_DIM
 from tests import runs
@@ -182,6 +183,27 @@ def test_the_kernel_never_reads_past_what_it_was_given() -> None:
     for given_ in few:
         with pytest.raises(ValueError, match="the kernel needs"):
             networks.decide(*given_)
+    for counts in ([2] * P, [-1] * P, [1] * (P - 1)):
+        with pytest.raises(ValueError, match=f"the kernel needs {P} numbers of 0 to 1 rows"):
+            Networks(layout, grown(layout, ids), "fused", 1, np.array(counts))
+
+
+@needs_kernel
+@pytest.mark.parametrize(
+    ("array", "value"),
+    [
+        ("replay.action", 7), ("replay.action", -1), ("replay.write", 70), ("replay.filled", 71), ("replay.filled", -1),
+        ("brains.steps", -1), ("priorities.waiting", -1), ("priorities.leaf", np.nan), ("priorities.leaf", 1.0),
+    ],
+)  # fmt: skip
+def test_a_checkpoint_that_would_lead_the_kernel_astray_is_refused(array: str, value: float) -> None:
+    """Who forges a checkpoint together with its hash gets no read or write outside of the rings."""
+    minds = Minds(MindConfig(hidden=(8, 8), replay_capacity=70, prioritised=True), GenomeConfig(), P, 3)
+    saved = {name: held.copy() for name, held in minds.state_arrays().items()}
+    minds.restore(saved)
+    saved[array].reshape(-1)[-1] = value  # the last leaf lies past the ring
+    with pytest.raises(StoreError, match=f"^checkpoint: {array}.* is not all in 0"):
+        minds.restore(saved)
 
 
 @needs_kernel

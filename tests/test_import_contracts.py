@@ -1,8 +1,8 @@
 """Imports go one way, and nobody pays for what a command does not use."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -64,10 +64,11 @@ def test_help_loads_nothing_heavy() -> None:
 
 
 def test_help_is_fast() -> None:
-    """Under 200 ms, the better of five."""
+    """Under 200 ms of processor time, the best of five: what a person waits for where nothing else runs."""
     times = []
     for _ in range(5):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "tui.cli", "--help"], capture_output=True, check=True, cwd=ROOT)
-        times.append(time.perf_counter() - began)
-    assert min(times) < 0.2
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert 0.0 < min(times) < 0.2

@@ -19,7 +19,7 @@ from arena import native
 from arena.arrays import fingerprint
 from arena.body.state import Accounts
 from arena.config import BodyConfig, MarketConfig, RewardConfig, ScarConfig
-from arena.errors import EnvironmentFault, InvariantError
+from arena.errors import EnvironmentFault, InvariantError, StoreError
 from arena.kernel import binding, trial
 from arena.kernel.binding import ACCOUNTS, BODIES, address
 from arena.kernel.market import KernelMarket
@@ -32,6 +32,7 @@ from arena.rng import stream
 from arena.senses.indicators import MarketSenses
 from tests.arenas import make_arena
 from tests.commands import call
+from tests.kernels import empty_cache
 
 FOUND = binding.find()
 needs_kernel = pytest.mark.skipif(isinstance(FOUND, str), reason=f"no kernel here: {FOUND}")
@@ -200,6 +201,15 @@ def test_nobody_replaces_a_column() -> None:
     assert now | {name: address(getattr(arena.accounts, name)) for name in ACCOUNTS} == where
 
 
+def test_a_checkpoint_that_would_lead_the_kernel_astray_is_refused() -> None:
+    """Who forges a checkpoint together with its hash gets no write outside of the history."""
+    arena = make_arena()
+    saved = {name: array.copy() for name, array in arena.state_arrays().items()}
+    saved["senses.bars_seen"][0] = -3
+    with pytest.raises(StoreError, match=r"^checkpoint: senses.bars_seen is -3, below 0; remove the file"):
+        arena.restore(saved)
+
+
 # ---- copies, neighbours, threads
 
 
@@ -256,11 +266,7 @@ def test_arenas_in_one_process_do_not_meet() -> None:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """An empty cache, and a process that has not asked yet."""
-    monkeypatch.setattr(native, "cache_directory", lambda: tmp_path / "kernels")
-    monkeypatch.delenv("CC", raising=False)
-    binding.find.cache_clear()
-    yield tmp_path / "kernels"
-    binding.find.cache_clear()
+    yield from empty_cache(tmp_path / "kernels", monkeypatch, binding.find)
 
 
 def test_without_a_compiler_numpy_plays(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,7 +311,7 @@ def test_bytes_depend_neither_on_the_processor_nor_on_the_optimiser(flags: tuple
 
 SABOTAGE = {
     "a wrong sign in the room": ("room -= j->shares", "room += j->shares"),
-    "equal counts as less": ("full * FRACTION[BUY_SMALL] >=", "full * FRACTION[BUY_SMALL] > 1.5 *"),
+    "a limit half as high again": ("full * FRACTION[BUY_SMALL] >=", "full * FRACTION[BUY_SMALL] > 1.5 *"),
     "stops forgotten": ("j->close[m] <= j->entry_price[p] -", "j->close[m] <= 0.0 * j->entry_price[p] -"),
     "the dead cannot sell": ("stopped[p] || (estate && forced)", "stopped[p]"),
     "paper in the auction": ("j->status[first + i] == APPRENTICE ? 0.0", "j->status[first + i] == 9 ? 0.0"),

@@ -263,6 +263,15 @@ def test_a_child_needs_its_parents_spawn_event() -> None:
         Ledger(make_run().genesis).seal_round(record)
 
 
+def test_an_end_that_cannot_stand_there_is_refused_at_once() -> None:
+    """Also at a tick that is no plain int, which a range of all ticks would look for one by one, for ever."""
+    ledger = Ledger(make_run().genesis)
+    ledger.seal_round(first_record())
+    tick: Any = np.int64(TICKS - 1)
+    with pytest.raises(InvariantError, match="censored of agent 99, which is not alive"):
+        ledger.seal_closed(TICKS - 1, [Event("censored", 99, tick, {})])
+
+
 def test_nothing_follows_the_end() -> None:
     """A closed ledger seals nothing more, and is closed once."""
     ledger = Ledger(make_run().genesis)

@@ -1,6 +1,7 @@
 """What is installed: four top-level packages, one version, the data files."""
 
 import importlib.metadata
+import re
 import subprocess
 import sys
 import tomllib
@@ -12,6 +13,7 @@ import lineage
 from arena.errors import ConfigError, EnvironmentFault
 from lineage import scenarios
 from tui import packages
+from tui.doctor import EXTRAS
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -21,6 +23,16 @@ def test_version_is_the_same_everywhere() -> None:
     """pyproject.toml, lineage.__version__ and the changelog agree."""
     assert PROJECT["version"] == lineage.__version__
     assert f"## {lineage.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_doctor_knows_every_extra_by_what_it_brings() -> None:
+    """One that it looked for under another name would be called installed, or missing, whatever is there."""
+    declared = {
+        extra: {re.split("[>=<!~; ]", requirement)[0] for requirement in requirements}
+        for extra, requirements in PROJECT["optional-dependencies"].items()
+        if extra not in ("test", "dev")
+    }
+    assert declared == {extra: {name} for extra, name in EXTRAS.items()}
 
 
 def test_the_four_packages_are_importable_from_one_folder() -> None:

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from arena.errors import ArenaError, ConfigError, EnvironmentFault, StoreError
+from lineage.ask import query
 from lineage.ask.canned import Canned, bind, canned, canned_queries, read_canned
 from lineage.ask.query import Cell, ask, placeholders, plain, run_query, value_of
 from lineage.ask.reading import open_run
@@ -135,6 +136,19 @@ def test_ctrl_c_ends_a_statement(run: Path) -> None:
     endless = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
     done = call("query", run, endless, "--timeout", "20")
     assert (done.code, done.out) == (130, "")
+
+
+def test_ctrl_c_while_a_statement_is_prepared_is_the_persons_stop(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite would call it a refusal: it asks the authorizer, and there the signal arrives."""
+
+    class Interrupted(frozenset[int]):
+        def __contains__(self, action: object) -> bool:
+            raise KeyboardInterrupt
+
+    sqlite3.enable_callback_tracebacks(False)
+    monkeypatch.setattr(query, "_ALLOWED", Interrupted())
+    with pytest.raises(KeyboardInterrupt):
+        run_query(run, "SELECT 1")
 
 
 def test_rows_and_bytes_are_bounded(run: Path) -> None:

@@ -214,6 +214,26 @@ def test_foreign_and_newer_databases_are_refused_by_name(
         connect_reader(path)
 
 
+class _Interrupted(sqlite3.Connection):
+    """A connection on which somebody presses Ctrl-C in the middle of a script."""
+
+    def executescript(self, script: str, /) -> sqlite3.Cursor:
+        """Do the first half and go no further."""
+        super().executescript(script.partition("\nCREATE VIEW")[0])
+        raise KeyboardInterrupt
+
+
+def test_an_interrupted_migration_leaves_nothing_and_references_enforced() -> None:
+    """No half of a schema, no open transaction, no connection that no longer looks at references."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None, factory=_Interrupted)) as connection:
+        connection.execute("PRAGMA foreign_keys = ON")
+        with pytest.raises(KeyboardInterrupt):
+            schema.migrate(connection)
+        assert not connection.in_transaction
+        assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+        assert connection.execute("SELECT count(*) FROM sqlite_schema").fetchone() == (0,)
+
+
 def test_a_failing_migration_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """A step and its version are one transaction."""
     version, script = schema.migrations()[0]

@@ -14,13 +14,13 @@ import pytest
 
 from arena.errors import StoreError
 from lineage.ask.archive import Archive, Wish
-from lineage.ask.frames import FATES, SEAT_COLUMNS
+from lineage.ask.frames import BAR_COLUMNS, FATES, SEAT_COLUMNS
 from lineage.ask.runs import list_runs
 from lineage.ask.tree import read_tree
 from lineage.ask.why import explain
 from lineage.record.schema import connect_reader
 from lineage.record.store import FILE_NAME
-from tests.histories import write_history
+from tests.histories import TICKS, write_history
 from tests.tampering import opened as cheating
 from tests.tampering import without_guards
 from tui.app import ArenaApp
@@ -146,6 +146,35 @@ def test_a_growing_run_is_read_in_parts(tmp_path: Path) -> None:
     for name in ("parent", "end_round", "fate", "birth_round"):
         np.testing.assert_array_equal(getattr(wanted.people, name), getattr(found.people, name), err_msg=name)
     assert wanted.events == found.events
+
+
+def test_bars_are_those_of_the_moment_and_only_new_ones_are_read(
+    made_up: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forwards, back and to another market, with a window that the run outgrows: (round, market, rounds read)."""
+    window, read = 4 * TICKS, 0
+    monkeypatch.setattr("lineage.ask.archive.BARS_SHOWN", window)
+    bars = ", ".join(BAR_COLUMNS)
+    asked = f"SELECT {bars} FROM bar WHERE market = ? AND tick > ? AND tick <= ? ORDER BY tick"
+    with opened(made_up) as archive:
+        table = archive._table
+
+        def counting(statement: str, columns: Any, *values: int) -> Any:
+            nonlocal read
+            got = table(statement, columns, *values)
+            read += len(got["tick"]) if "FROM bar" in statement else 0
+            return got
+
+        monkeypatch.setattr(archive, "_table", counting)
+        for at, market, due in (
+            (0, 0, 1), (1, 0, 1), (1, 0, 0), (6, 0, 4), (7, 0, 1), (9, 0, 2), (3, 0, 4),
+            (3, 1, 4), (4, 1, 1), (4, 0, 4), (13, 0, 4), (13, 0, 0), (12, 0, 4),
+        ):  # fmt: skip
+            read = 0
+            frame = archive.frame(Wish(at=at, market=market))
+            wanted = rows(made_up, asked, market, frame.last_tick - window, frame.last_tick)
+            np.testing.assert_array_equal(np.array(wanted, dtype=float).T, [frame.bars[name] for name in BAR_COLUMNS])
+            assert (read, len(wanted)) == (due * TICKS, min(at + 1, 4) * TICKS), (at, market)
 
 
 def test_a_dossier_checks_the_chain(made_up: Path, tmp_path: Path) -> None:

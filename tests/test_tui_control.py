@@ -216,6 +216,13 @@ def test_a_recomputed_round_is_the_recorded_one(tmp_path: Path) -> None:
     assert history_of(tmp_path / "run") == before
 
 
+def wait_until_over(recomputer: Recomputer) -> None:
+    """Return when nothing is being recomputed any more, or a minute is over."""
+    end = time.monotonic() + 60.0
+    while recomputer.progress and time.monotonic() < end:
+        time.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_recomputing_happens_in_a_process_of_its_own(tmp_path: Path) -> None:
     """Progress, a result that is kept, a failure in words, and giving up."""
@@ -224,9 +231,7 @@ def test_recomputing_happens_in_a_process_of_its_own(tmp_path: Path) -> None:
     recomputer = Recomputer(lambda: None)
     recomputer.start(tmp_path / "run", 1)
     assert "recomputing round 1" in recomputer.progress
-    end = time.monotonic() + 60.0
-    while recomputer.progress and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until_over(recomputer)
     found = recomputer.get(tmp_path / "run", 1)
     assert found is not None and found.identical, recomputer.failure
     recomputer.start(tmp_path / "run", 1)
@@ -243,9 +248,7 @@ def test_a_round_that_is_not_recorded_cannot_be_recomputed(tmp_path: Path) -> No
         started.run()
     recomputer = Recomputer(lambda: None)
     recomputer.start(tmp_path / "run", 9)
-    end = time.monotonic() + 60.0
-    while recomputer.progress and time.monotonic() < end:
-        time.sleep(0.05)
+    wait_until_over(recomputer)
     assert "not recorded" in recomputer.failure
 
 

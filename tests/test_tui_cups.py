@@ -1,8 +1,10 @@
 """Tournaments on the screen of runs: found by what they are, read as `tournament show` prints them, or said why not."""
 
+import asyncio
 import json
 import subprocess
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -10,6 +12,7 @@ from lineage.contest.results import APPLICATION_ID as KIND
 from lineage.contest.results import Results
 from lineage.contest.tournament_table import table_of
 from tests import tournaments
+from tests.screens import staged
 from tui import cups
 from tui.cups import Cup, Cups, Standing, cup_of, find
 from tui.screens.runs import cup_lines
@@ -71,6 +74,51 @@ def test_a_file_is_read_again_only_when_it_has_changed(played: Path, monkeypatch
     known = Cups()
     assert known.look(played.parent) == known.look(played.parent)
     assert reads == [played]
+
+
+def test_who_leaves_waits_for_one_file_at_most(played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading eight of them takes a quarter of a minute."""
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    for name in ("a.sqlite", "b.sqlite", "c.sqlite"):
+        (runs / name).write_bytes(played.read_bytes())
+    reads: list[Path] = []
+    known = Cups()
+
+    def read(path: Path) -> Cup:
+        reads.append(path)
+        known.end()
+        return Cup(path)
+
+    monkeypatch.setattr(cups, "read", read)
+    assert [cup.path for cup in known.look(runs)] == reads
+    assert len(reads) == 1
+
+
+def test_tournaments_are_read_by_one_thread_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is looked at every three seconds; what takes longer to read is not read twice at once."""
+    begun, read_on = list[Path](), Event()
+
+    def look(self: Cups, folder: Path) -> tuple[Cup, ...]:
+        begun.append(folder)
+        read_on.wait(10.0)
+        return ()
+
+    monkeypatch.setattr(Cups, "look", look)
+    monkeypatch.setattr("tui.screens.runs.list_runs", lambda parent: [])
+
+    async def run() -> None:
+        async with staged() as stage:
+            try:
+                await stage.press("6")
+                for _ in range(3):
+                    stage.app.screen.look_around()  # type: ignore[attr-defined]
+                    await asyncio.sleep(0.05)
+                assert len(begun) == 1
+            finally:
+                read_on.set()
+
+    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

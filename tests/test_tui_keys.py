@@ -174,6 +174,31 @@ def test_a_disabled_action_says_why() -> None:
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("size", [(60, 20), (80, 24)])
+def test_a_reason_is_read_whole_in_the_palette(size: tuple[int, int]) -> None:
+    """The list cuts it at the window's edge; below stands all that is said of the action under the cursor."""
+
+    def told(stage: Stage) -> str:
+        place = stage.app.screen.query_one("#told").region
+        lines = stage.text().split("\n")[place.y : place.bottom]
+        return " ".join(" ".join(line[place.x : place.right] for line in lines).split())
+
+    async def run() -> None:
+        async with staged(size) as stage:
+            await stage.press("ctrl+p")
+            assert told(stage) == ACTIONS[0].help
+            await stage.press("down")
+            assert told(stage) == ACTIONS[1].help
+            await stage.press(*"pause")
+            reason = next(action for action in ACTIONS if action.id == "pause").blocked(stage.app.situation())
+            assert told(stage) == f"not now: {reason}"
+            await stage.press(*"xyz")
+            assert told(stage) == "nothing is called so"
+            assert stage.app.screen.query_one("#found").size.height >= 4
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize("state", ["none", "starting", "playing", "paused", "stopping", "ended", "gone"])
 def test_reasons_are_one_line_in_every_state(state: str) -> None:
     """Whatever the engine does and whether anything is recorded, `blocked` answers."""
@@ -295,7 +320,8 @@ def test_a_keymap_of_ones_own(tmp_path: Path) -> None:
         ("keys = 3", "only a table"), ('[keyss]\npause = "p"', "keyss"), ("[keys", "not TOML"),
         ('[keys]\npausee = "p"', "did you mean 'pause'"), ("[keys]\npause = 3", "not a key"),
         ("[keys]\npause = []", "not a key"), ('[keys]\npause = ["\\u0000"]', "not a key"),
-        ('[keys]\npause = ["p", 3]', "not a key"),
+        ('[keys]\npause = ["p", 3]', "not a key"), ('[keys]\npause = ""', "not a key"),
+        ('[keys]\npause = "p"\nstep = ["x", "p"]', "'p' is given twice"),
     ],
 )  # fmt: skip
 def test_a_wrong_keymap_is_named(tmp_path: Path, text: str, words: str) -> None:
@@ -499,6 +525,12 @@ def test_a_finished_run_says_what_became_of_it_and_plays_again() -> None:
             await stage.press("end")
             assert "over: 60 rounds" in stage.text()
             assert app.return_value is None
+            for width in (60, 41):
+                await stage.pilot.resize_terminal(width, 20)
+                await stage.settle()
+                line = stage.text().split("\n")[-2]
+                assert "over: " in line
+                assert line.endswith("t space replay, 6 runs")
 
     asyncio.run(run())
 

@@ -251,8 +251,9 @@ def test_nobody_left_is_called_extinct() -> None:
                                   "closed", "something new"])  # fmt: skip
 def test_every_kind_of_event_has_words(kind: str) -> None:
     """One short sentence each, even when its payload lacks everything or is hostile."""
-    hostile: dict[str, int | str] = {"cause": "[/red]\x1b[2J", "child": "x", "equity_cents": "y", "scar_kind": "\x00"}
-    for payload in ({}, hostile):
+    keys = ("cause", "age_rounds", "equity_cents", "severity", "scar_kind", "damage", "parent", "payer", "check")
+    hostile = [dict.fromkeys((*keys, "child"), text) for text in ("[/red]\x1b[2J", "\x00", "--5", "²")]
+    for payload in ({}, *hostile):
         sentence = describe(Happening(1, 2, 3, 4, kind, payload), frame(5).people, SYMBOLS["braille"])
         assert 0 < len(sentence.text) < 90
         assert sentence.text.isprintable()
@@ -307,13 +308,21 @@ def test_numbers_are_short(value: float, text: str) -> None:
 
 
 def test_a_run_that_nobody_writes_is_waited_for() -> None:
-    """Ten seconds without a round and the header says so; an own engine that plays is live however slow it is."""
+    """Ten seconds without a round and the header says so; an own engine that plays is live however slow it is.
+
+    The seconds before it was opened count until a round is new: a run that was killed is not live.
+    """
     pace = Pace()
     assert pace.still_for(100.0) == 0.0
     assert math.isnan(pace.note(0.0, 3))
     assert pace.note(2.0, 13) == 5.0
     assert pace.note(9.0, 13) == 5.0
     assert pace.still_for(9.0) == 7.0
+    silent = Pace(3600.0)
+    silent.note(0.0, 3)
+    assert silent.still_for(1.0) == 3601.0
+    assert silent.note(2.0, 13) == 5.0  # it goes on: nothing of the pause is left
+    assert silent.still_for(3.0) == 1.0
     view = View(still=True)
     assert mode_of(frame(), view, Link()).name == "waiting"
     assert mode_of(frame(), view, Link("playing")).name == "live"

@@ -2,8 +2,12 @@
 
 import asyncio
 import gc
+import subprocess
+import sys
 from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.style import Style
@@ -11,12 +15,13 @@ from textual.strip import Strip
 
 from arena.rng import stream
 from tests.screens import Puppet, Stage, staged, strips
-from tui import paint
+from tui import ahead, packages, paint
 from tui.actions import SCREENS
 from tui.bench_terminal import Heard
 from tui.bench_tui import loss_of
 from tui.paint import Part
 from tui.tidying import EVERY_SECONDS, PAUSE_SECONDS, Tidier
+from tui.watching import SWITCH_SECONDS, run_app
 from tui.widgets.base import Pane
 
 
@@ -95,6 +100,66 @@ def test_a_line_that_was_forgotten_would_be_found() -> None:
             return cells(stage) != kept
 
     assert asyncio.run(run())
+
+
+def test_screens_are_made_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By two names that the library keeps to itself: says which one a new Textual lacks."""
+    monkeypatch.setattr(ahead, "BUILD_SECONDS", 0.0)
+
+    async def run() -> None:
+        async with staged((100, 30)) as stage:
+            app = stage.app
+            gone = [name for name in ahead.NEEDED if not hasattr(app, name)]
+            assert not gone, f"Textual {version('textual')} has no App.{', App.'.join(gone)}: adapt tui/ahead.py"
+            await app.build_screens()
+            made = {name: app._screen_stacks[name][0] for name in SCREENS}
+            for name, screen in made.items():
+                app.action_act(f"show_{name}")
+                await stage.settle()
+                assert app.screen is screen
+                assert "seed 7" in stage.text().split("\n")[1]
+
+    monkeypatch.setattr("tui.screens.runs.list_runs", lambda parent: [])
+    asyncio.run(run())
+
+
+def test_without_the_private_names_screens_are_made_when_they_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another Textual costs the time that was saved, and nothing else."""
+    monkeypatch.setattr(ahead, "BUILD_SECONDS", 0.0)
+    monkeypatch.setattr(ahead, "NEEDED", (*ahead.NEEDED, "_no_such_name"))
+
+    async def run() -> None:
+        async with staged((100, 30)) as stage:
+            await stage.app.build_screens()
+            assert "market" not in stage.app._screen_stacks
+            await stage.press("5")
+            assert stage.app.page() is stage.app.screen and "seed 7" in stage.text()
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(("given", "wanted"), [({}, "240"), ({"TEXTUAL_FPS": "30"}, "30")])
+def test_the_library_is_told_how_often_to_paint_before_it_is_imported(given: dict[str, str], wanted: str) -> None:
+    """What the person's environment says wins."""
+    environment = {name: value for name, value in packages.environment().items() if name != "TEXTUAL_FPS"} | given
+    command = [sys.executable, "-c", "import tui.app, textual.constants; print(textual.constants.MAX_FPS)"]
+    done = subprocess.run(command, env=environment, capture_output=True, check=True, text=True)
+    assert done.stdout.strip() == wanted
+
+
+def test_only_the_app_changes_the_interpreter_and_gives_it_back() -> None:
+    """Threads take turns sooner while it runs, and as before when it has left, also by an error."""
+    seen: list[float] = []
+
+    def run() -> None:
+        seen.append(sys.getswitchinterval())
+        raise RuntimeError("it broke")
+
+    before = sys.getswitchinterval(), gc.get_threshold()
+    with pytest.raises(RuntimeError, match="it broke"):
+        run_app(SimpleNamespace(tidier=Tidier(), run=run))  # type: ignore[arg-type]
+    assert seen == [pytest.approx(SWITCH_SECONDS)]
+    assert (sys.getswitchinterval(), gc.get_threshold()) == before
 
 
 def test_memory_is_tidied_in_a_pause(monkeypatch: pytest.MonkeyPatch) -> None:

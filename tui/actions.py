@@ -1,7 +1,7 @@
 """The one table of actions: keys, footer, palette, help and mouse all come from it.
 
-An action is carried out by the method `do_<id>` of the app or of the present screen. `blocked` says why it cannot be
-done right now, in words for the person; "" means that it can.
+Each is carried out by its function in tui/doing.py. `blocked` says why it cannot be done right now, in words for the
+person; "" means that it can.
 """
 
 import tomllib
@@ -35,7 +35,7 @@ class Situation:
 EXPLAINED: Final = ("death", "scar", "birth", "spawn", "graduation")
 """Kinds of events that have a chain of causes."""
 
-_LISTED: Final = "death, a scar, a birth, a spawn or a graduation"
+_LISTED: Final = f"{', a '.join(EXPLAINED[:-1])} or a {EXPLAINED[-1]}"
 
 Blocked = Callable[[Situation], str]
 
@@ -81,7 +81,8 @@ def _needs_engine(now: Situation) -> str:
         return "this run is only watched: control needs an engine that this app started (`lineage-arena run --live`)"
     if now.link.state == "starting":
         return "the engine is still starting"
-    return "" if now.link.running else f"the engine has {'ended' if now.link.state == 'ended' else 'gone'}"
+    told = {"ended": "the engine has ended", "stopping": "the engine stops after this round"}
+    return "" if now.link.running else told.get(now.link.state, "the engine has gone")
 
 
 def _needs_something_to_play(now: Situation) -> str:
@@ -200,7 +201,10 @@ def with_keymap(actions: Sequence[Action], path: Path) -> tuple[Action, ...]:
     if wrong or not isinstance(given.get("keys", {}), dict):
         raise ConfigError(f"{path}: {wrong[0] if wrong else 'keys'}: only a table [keys] is known; put the lines there")
     chosen = {name: _keys(path, name, value, actions) for name, value in given.get("keys", {}).items()}
-    taken = {key: name for name, keys in chosen.items() for key in keys}
+    given_keys = [key for keys in chosen.values() for key in keys]
+    if doubled := sorted({key for key in given_keys if given_keys.count(key) > 1}):
+        raise ConfigError(f"{path}: keys: {show_key(doubled[0])!r} is given twice; give one of them another key")
+    taken = set(given_keys)
     return tuple(
         replace(action, keys=chosen.get(action.id, tuple(key for key in action.keys if key not in taken)))
         for action in actions
@@ -214,9 +218,13 @@ def _keys(path: Path, name: str, value: object, actions: Sequence[Action]) -> tu
     if name not in known:
         raise ConfigError(f"{path}: keys.{name}: no such action; {nearest(name, known)}")
     keys = [value] if isinstance(value, str) else value
-    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and key.isprintable() for key in keys):
+    if not isinstance(keys, list) or not keys or not all(isinstance(key, str) and _is_key(key) for key in keys):
         raise ConfigError(f'{path}: keys.{name}: {value!r} is not a key or a list of keys; write {name} = "p"')
     return tuple(_key_id(key) for key in keys)
+
+
+def _is_key(text: str) -> bool:
+    return text.isprintable() and text.strip() != ""
 
 
 def _key_id(key: str) -> str:

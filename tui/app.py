@@ -4,7 +4,6 @@ Reading happens in a thread (tui/reader.py), playing in another process (tui/con
 through messages, and only the app touches widgets. Nothing here ever waits.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from textual import events
 from textual.app import App
 from textual.screen import Screen
 
 from lineage.ask.archive import Wish
 from lineage.ask.frames import Columns, Frame
-from tui import doing, prompts
+from tui import ahead, doing, prompts
 from tui.actions import ACTIONS, Action, Situation
 from tui.control import Playing
 from tui.messages import (
@@ -33,7 +31,7 @@ from tui.messages import (
     SortChosen,
 )
 from tui.model import RESORT_SECONDS, Link, Order, Pace, View, columns_of, epitaph, reorder, settle
-from tui.reader import OpenReader, Reader, Reading
+from tui.reader import OpenReader, Reader, Reading, silent_seconds
 from tui.recompute import Recomputer
 from tui.screens.agent import AgentScreen
 from tui.screens.arena import ArenaScreen
@@ -50,7 +48,6 @@ from tui.widgets.events import EventList
 REFRESH_SECONDS = 0.1
 SLOW_PAINT_SECONDS = 0.05
 NOTICE_SECONDS = 4.0
-BUILD_SECONDS = 0.3
 STILL_SECONDS = 10.0
 
 _PAGES: dict[str, str | Callable[[], Screen[Any]]] = {
@@ -123,12 +120,8 @@ class ArenaApp(App[int]):
             self.run_worker(self.build_screens(), group="screens")
 
     async def build_screens(self) -> None:
-        """Make the other screens one after another while the first is looked at: making one takes 60 to 100 ms."""
-        for name in _PAGES:
-            await asyncio.sleep(BUILD_SECONDS)
-            if name not in self._screen_stacks:
-                await self._init_mode(name)
-                self._screen_stacks[name][0].post_message(events.Resize(self.size, self.size))
+        """Make the other screens while the first is looked at."""
+        await ahead.build_screens(self, _PAGES)
 
     def open_run(self, directory: Path) -> None:
         """Watch another directory from now on."""
@@ -136,7 +129,7 @@ class ArenaApp(App[int]):
             self._reader.close()
         self.directory = directory
         self.frame, self.history, self.columns = None, None, {}
-        self._pace, self.rounds_per_s = Pace(), math.nan
+        self._pace, self.rounds_per_s = Pace(silent_seconds(directory)), math.nan
         self._reader = self._open_reader(
             directory,
             lambda frame: self.post_message(FrameReady(frame)),
@@ -221,9 +214,8 @@ class ArenaApp(App[int]):
         self.show()
 
     def farewell(self) -> str:
-        """Return what became of a run that has ended and what can be done now; "" while it goes on or is travelled."""
-        ended = epitaph(self.frame) if self.frame is not None and self.view.at is None else ""
-        return f"{ended}   t space replay, 6 runs" if ended else ""
+        """Return what became of a run that has ended, "" while it goes on or is travelled."""
+        return epitaph(self.frame) if self.frame is not None and self.view.at is None else ""
 
     def trouble(self) -> str:
         """Return what the banner says, "" when nothing is wrong."""

@@ -38,7 +38,10 @@ def main(arguments: list[str]) -> None:
         if left == 0:
             print(json.dumps(durations), flush=True)
             durations.clear()
-            left = int(sys.stdin.readline() or 0)  # 0 is never met again
+            told = sys.stdin.readline()
+            if not told:
+                sys.exit("whoever measures has gone")
+            left = int(told)  # 0 is never met again
         began = time.perf_counter()
 
     with engine.start(Path(arguments[0]), loaded.config, SEED, learner=resolve("auto", "cpu")[0]) as playing:

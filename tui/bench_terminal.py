@@ -12,10 +12,10 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from pathlib import Path
 from typing import Final
 
 from arena.errors import EnvironmentFault
+from tui import packages
 from tui.bench_app import MARK
 
 COLUMNS, LINES = 120, 40
@@ -24,9 +24,7 @@ PATIENCE_SECONDS: Final = 60.0
 
 def environment() -> dict[str, str]:
     """Return the environment in which our own modules are found and colours are drawn."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TERM": "xterm-256color", "COLORTERM": "truecolor"}
+    return packages.environment() | {"TERM": "xterm-256color", "COLORTERM": "truecolor"}
 
 
 class Heard:

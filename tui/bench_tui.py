@@ -6,7 +6,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -183,10 +183,11 @@ class _Engine:
         return found
 
     def tell(self, rounds: int) -> None:
-        """Let it play so many rounds, 0: on and on."""
+        """Let it play so many rounds, 0: on and on; that it has gone is noticed when its answer is waited for."""
         if self._process.stdin is not None:
-            self._process.stdin.write(f"{rounds}\n")
-            self._process.stdin.flush()
+            with suppress(OSError):
+                self._process.stdin.write(f"{rounds}\n")
+                self._process.stdin.flush()
 
     def play_on(self) -> None:
         """Let it play until it is killed."""

@@ -2,17 +2,16 @@
 
 import contextlib
 import json
-import os
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import IO, Protocol
 
 from tui.diagnostics import one_line
 from tui.model import Link
+from tui.packages import environment
 
 SPEEDS: tuple[float, ...] = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 0.0)
 """Rounds a second that the speed keys go through; 0 is as fast as it goes."""
@@ -35,13 +34,11 @@ class EngineProcess:
 
     def __init__(self, arguments: Sequence[str]) -> None:
         """Start `lineage-arena ARGUMENTS --control`."""
-        root = str(Path(__file__).resolve().parent.parent)
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]  # the four packages need not be installed
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-m", "tui.cli", *arguments, "--control"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
             start_new_session=True,  # Ctrl-C in this terminal is ours to handle
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=environment(),
         )  # fmt: skip
         self.link = Link("starting")
         self._words: list[str] = []

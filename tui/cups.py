@@ -5,7 +5,6 @@ read again when it has changed.
 """
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tui.diagnostics import one_line
+from tui.packages import environment
 
 APPLICATION_ID: Final = b"LATN"  # lineage.contest.results.APPLICATION_ID, at byte 68 of the file
 MOST: Final = 8  # tournaments that are read
@@ -70,6 +70,11 @@ class Cups:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Path, int], Cup] = {}
+        self._ended = False
+
+    def end(self) -> None:
+        """Begin to read no more files: the app leaves when its threads are done, at most one file later."""
+        self._ended = True
 
     def look(self, folder: Path) -> tuple[Cup, ...]:
         """Return the tournaments of a directory, the newest first; takes seconds where one has changed."""
@@ -79,19 +84,22 @@ class Cups:
                 keys.append((path, path.stat().st_mtime_ns))
             except OSError:
                 continue
-        self._known = {key: self._known.get(key) or read(key[0]) for key in keys}
-        return tuple(self._known[key] for key in keys)
+        known: dict[tuple[Path, int], Cup] = {}
+        for key in keys:
+            if self._ended:
+                break
+            known[key] = self._known.get(key) or read(key[0])
+        self._known = known
+        return tuple(known.values())
 
 
 def read(path: Path) -> Cup:
     """Return one tournament."""
-    root = str(Path(__file__).resolve().parent.parent)
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
     command = [sys.executable, "-m", "tui.cli", "tournament", "show", str(path), "--json"]
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and module
             command, capture_output=True, stdin=subprocess.DEVNULL, timeout=PATIENCE_SECONDS, check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env=environment(),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired) as error:
         return Cup(path, problem=one_line(str(error)))

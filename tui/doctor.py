@@ -21,8 +21,10 @@ REQUIRED = (
     "safetensors", "platformdirs",
 )  # fmt: skip
 EXTRAS = {
-    "ray": "ray", "report": "jinja2", "sb3": "stable-baselines3", "tensorboard": "tensorboard", "serve": "datasette",
+    "ray": "ray", "report": "matplotlib", "parquet": "pyarrow", "sb3": "stable-baselines3",
+    "tensorboard": "tensorboard", "serve": "datasette",
 }  # fmt: skip
+"""{extra of pyproject.toml: the distribution that it brings}"""
 
 
 @dataclass(frozen=True)

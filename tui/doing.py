@@ -51,7 +51,7 @@ def step(app: "ArenaApp") -> None:
     """Play one round."""
     if app.engine is not None:
         app.engine.send("step")
-        app.view.at = None
+        live(app)
 
 
 def change_speed(app: "ArenaApp", steps: int) -> None:
@@ -147,7 +147,7 @@ def why(app: "ArenaApp") -> None:
 def recompute(app: "ArenaApp") -> None:
     """Compute the ticks of the round that is shown."""
     if app.frame is not None:
-        app.view.at = app.frame.round  # stay on it
+        app.view.at, app.view.playing = app.frame.round, False  # stay on it
         app.recomputer.start(app.directory, app.frame.round)
 
 
@@ -270,7 +270,7 @@ def back(app: "ArenaApp") -> None:
     elif view.notice:
         view.notice = ""
     elif view.at is not None:
-        view.at, view.playing = None, False
+        live(app)
     elif view.followed is not None:
         view.followed = None
     elif view.marks:
@@ -281,7 +281,8 @@ def back(app: "ArenaApp") -> None:
 
 def open_other(app: "ArenaApp", directory: Path) -> None:
     """Watch another run; an engine of this app goes on with its own."""
-    app.view.at, app.view.selected, app.view.followed, app.view.marks = None, None, None, ()
+    live(app)
+    app.view.selected, app.view.followed, app.view.marks = None, None, ()
     app.open_run(directory)
     show_screen(app, "arena")
 
@@ -317,4 +318,4 @@ DO: Final[dict[str, Do]] = {
     "top": partial(move, lines=-(2**40)), "bottom": partial(move, lines=2**40), "pane": next_pane, "back": back,
     "help": show_help, "palette": lambda app: app.action_command_palette(), "quit": leave,
 }  # fmt: skip
-"""{action: what it does}; every action of the table is here: tests/test_tui_actions.py."""
+"""{action: what it does}; every action of the table is here: tests/test_tui_keys.py."""

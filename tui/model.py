@@ -78,7 +78,9 @@ class View:
 class Pace:
     """How fast a run that somebody writes goes on, over the last rounds that were seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, silent: float = 0.0) -> None:
+        """Begin with a run that nobody has written for some seconds."""
+        self._silent = silent
         self._seen: deque[tuple[float, int]] = deque(maxlen=30)
         self._rounds_per_s = math.nan
 
@@ -93,7 +95,8 @@ class Pace:
 
     def still_for(self, now: float) -> float:
         """Return the seconds since a round was new, 0 before the first one."""
-        return now - self._seen[-1][0] if self._seen else 0.0
+        before = self._silent if len(self._seen) == 1 else 0.0
+        return now - self._seen[-1][0] + before if self._seen else 0.0
 
 
 COLUMN_DIRECTION: Final[Mapping[str, bool]] = {"id": False, "clan": False, "age": True}

@@ -1,7 +1,8 @@
-"""The start-up check that the four package names are ours. Standard library only: it runs before all else."""
+"""Whether the four package names are ours, here and in processes that we start. Standard library only: runs first."""
 
 import importlib.metadata
 import importlib.util
+import os
 from pathlib import Path
 
 NAMES = ("arena", "agents", "lineage", "tui")
@@ -33,6 +34,12 @@ def find_conflict(expected: Path | None = None) -> str:
                 f"install {DISTRIBUTION} into an environment of its own"
             )
     return ""
+
+
+def environment() -> dict[str, str]:
+    """Return an environment in which another python finds these four packages, installed or not."""
+    paths = [str(Path(__file__).resolve().parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 def owners(name: str) -> list[str]:

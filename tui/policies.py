@@ -122,9 +122,10 @@ def export_policies(
         if champions is not None:
             from lineage.contest.champions import select
 
-            ids = [champion.agent_id for champion in select(connection, champions).champions]
-            if not ids:
-                raise DataError(f"{run}: nobody has traded long enough to be a champion; name agents instead")
+            try:
+                ids = [champion.agent_id for champion in select(connection, champions).champions]
+            except DataError:  # its cure is a flag of `evaluate`
+                raise DataError(f"{run}: nobody has traded long enough to be a champion; name agents instead") from None
         else:
             ids = list(dict.fromkeys(resolve(connection, name) for name in who))
         if out is not None and len(ids) > 1:

@@ -1,6 +1,7 @@
 """The thread that reads the run: never the event loop. It is asked, reads what is newest, and answers once."""
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +29,15 @@ class Reading(Protocol):
 
 
 OpenReader = Callable[[Path, OnFrame, OnFailure], Reading]
+
+
+def silent_seconds(directory: Path) -> float:
+    """Return for how long nobody has written a run, 0 where there is none: who was killed could not say so in it."""
+    written = []
+    for name in (FILE_NAME, f"{FILE_NAME}-wal"):
+        with suppress(OSError):
+            written.append((directory / name).stat().st_mtime)
+    return max(0.0, time.time() - max(written)) if written else 0.0
 
 
 class Reader:

@@ -1,6 +1,5 @@
 """Rounds computed again for the screens: a process each, one at a time, cancellable, the last ones kept."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from pathlib import Path
 from arena.errors import ArenaError
 from lineage.ask.trace import Trace, read_trace
 from tui.diagnostics import one_line
+from tui.packages import environment
 
 KEPT = 6
 """Rounds that stay in memory."""
@@ -53,8 +53,6 @@ class Recomputer:
                 self._process.kill()
 
     def _work(self, directory: Path, round_index: int) -> None:
-        root = str(Path(__file__).resolve().parent.parent)
-        paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         with tempfile.TemporaryDirectory(prefix="lineage-arena-") as folder:
             target = Path(folder) / "trace"
             command = [  # our own interpreter and module
@@ -67,7 +65,7 @@ class Recomputer:
             ]
             process = subprocess.Popen(  # noqa: S603
                 command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)}, start_new_session=True,
+                env=environment(), start_new_session=True,
             )  # fmt: skip
             with self._lock:
                 if self.wanted != (directory, round_index):

@@ -211,7 +211,7 @@ def _narrator(plan: Plan, *, quiet: bool) -> AbstractContextManager[_Narrator]:
 
 
 class _Silence:
-    """Says nothing, but keeps the standings."""
+    """Says nothing; `note` is what the others say."""
 
     def __init__(self, plan: Plan) -> None:
         frozen = plan.league("frozen")

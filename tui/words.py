@@ -25,32 +25,30 @@ class Sentence(NamedTuple):
 
 
 def money(cents: int | str) -> str:
-    """Return cents as whole money."""
-    return f"{int(cents) / 100:,.0f}" if str(cents).lstrip("-").isdigit() else "?"
+    """Return cents as whole money, "?" for what is no number."""
+    try:
+        return f"{int(cents) / 100:,.0f}"
+    except (ValueError, OverflowError):
+        return "?"
 
 
 def describe(event: Happening, people: Everybody, symbols: Symbols) -> Sentence:
-    """Return an event as a short sentence; a payload that lacks something is no error."""
-    say, who = event.payload, f"#{event.agent_id}"
+    """Return an event as a short sentence; a payload that lacks something, or holds something else, is no error."""
+    who = f"#{event.agent_id}"
+    say = {key: clean(value) for key, value in event.payload.items()}
     if event.kind == "birth":
-        parent = int(say.get("parent", 0) or 0)
-        from_whom = f" to #{parent}" if parent else ", a founder"
+        from_whom = ", a founder" if say.get("parent", "0") in ("", "0", "None") else f" to #{say['parent']}"
         name = clean(people.clan(event.agent_id - 1)) if event.agent_id and event.agent_id <= len(people) else ""
         return Sentence(symbols.born, "birth", f"{who} {name} is born{from_whom}")
     if event.kind == "death":
-        cause = str(say.get("cause", "?"))
-        return Sentence(
-            symbols.dead, "death",
-            f"{who} dies {CAUSES.get(cause, clean(cause))} at {say.get('age_rounds', '?')}, "
-            f"{money(say.get('equity_cents', '?'))} left",
-        )  # fmt: skip
+        cause = say.get("cause", "?")
+        how, left = CAUSES.get(cause, cause), money(say.get("equity_cents", "?"))
+        return Sentence(symbols.dead, "death", f"{who} dies {how} at {say.get('age_rounds', '?')}, {left} left")
     if event.kind == "scar":
-        kind = str(say.get("scar_kind", "?"))
-        return Sentence(
-            symbols.scar, "scar",
-            f"{who} {clean(say.get('severity', '?'))}: {SCARS.get(kind, clean(kind))}, "
-            f"+{say.get('damage', '?')} to {say.get('total_damage', '?')}",
-        )  # fmt: skip
+        kind = say.get("scar_kind", "?")
+        what = f"{say.get('severity', '?')}: {SCARS.get(kind, kind)}"
+        damage = f"+{say.get('damage', '?')} to {say.get('total_damage', '?')}"
+        return Sentence(symbols.scar, "scar", f"{who} {what}, {damage}")
     if event.kind == "spawn":
         return Sentence(
             symbols.born, "birth", f"{who} pays {money(say.get('endowment_cents', '?'))} for #{say.get('child', '?')}"
@@ -58,10 +56,11 @@ def describe(event: Happening, people: Everybody, symbols: Symbols) -> Sentence:
     if event.kind == "graduation":
         return Sentence(symbols.grown, "accent", f"{who} graduates to real money")
     if event.kind == "immigration":
-        payer = clean(say.get("payer", "?"))
-        return Sentence(symbols.grown, "birth", f"#{say.get('child', '?')} arrives, paid by the {payer}")
+        return Sentence(
+            symbols.grown, "birth", f"#{say.get('child', '?')} arrives, paid by the {say.get('payer', '?')}"
+        )
     if event.kind == "alarm":
-        return Sentence(symbols.alarm, "warn", f"{who} alarm: {clean(say.get('check', '?'))}")
+        return Sentence(symbols.alarm, "warn", f"{who} alarm: {say.get('check', '?')}")
     if event.kind == "censored":
         return Sentence(symbols.alive, "dim", f"{who} outlives the run")
     if event.kind == "closed":

@@ -1,1 +1,1 @@
-"""The tick in C: arena.phases and arena.senses.indicators with the same bytes, where a compiler is there."""
+"""The tick in C: arena.phases, arena.senses and arena.market.background with the same bytes, given a compiler."""

@@ -4,10 +4,11 @@ Which of kernel and numpy plays a tick is not seen in any byte, so it is chosen 
 machine's compiler makes one that passes `arena.kernel.trial`, numpy otherwise.
 """
 
+import abc
 import ctypes
 import functools
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -127,9 +128,20 @@ def needed() -> ctypes.CDLL:
     raise EnvironmentFault(f"this arena was copied from a process with a compiled kernel, and here is none: {found}")
 
 
-def without_addresses(worker: object) -> dict[str, object]:
-    """Return the fields of what drives the kernel but for those that only this process understands."""
-    return {name: value for name, value in vars(worker).items() if name not in ("_kernel", "_job", "_at")}
+class Driver(abc.ABC):
+    """What drives the kernel: it is copied and pickled without addresses, and finds them again where it arrives."""
+
+    @abc.abstractmethod
+    def _wire(self, kernel: ctypes.CDLL) -> None:
+        """Tell the kernel where everything is: sets _kernel, _job and _at, which only this process understands."""
+
+    def __getstate__(self) -> dict[str, object]:
+        """Return what is remembered, not where that lies."""
+        return {name: value for name, value in vars(self).items() if name not in ("_kernel", "_job", "_at")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._wire(needed())
 
 
 def library() -> ctypes.CDLL | None:

@@ -36,7 +36,7 @@ typedef struct { /* the same fields in the same order as arena/kernel/binding.py
   double *position_scale, *stop_atr, *reward_weights;
   /* accounts, [M] each */
   double *house_cash, *house_shares, *fees, *estate, *patron, *transfers, *cash_total, *shares_total;
-  /* kept between phases: [P,D], [P,A]; [P] each; [4,P], [2,P], [M] for whoever needs room */
+  /* kept between phases: [P,D]; [P,A]; stop, room, fee_rate [P]; for whoever needs room rows [S], logs [2,P]; [M] */
   float *obs;
   uint8_t *mask, *stop;
   double *room, *fee_rate, *rows, *logs, *crowding;

@@ -6,12 +6,12 @@ left to numpy.
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from arena.config import MarketConfig
-from arena.kernel.binding import MarketJob, address, library, needed, without_addresses
+from arena.kernel.binding import Driver, MarketJob, address, library
 from arena.market.background import Market
 from arena.market.bars import Bars
 from arena.market.clearing import HALLEY_STEPS, Clearing
@@ -21,7 +21,7 @@ from arena.market.tape import Tape
 _AUCTION: Final = ("m", "b", "s", "x", "e", "log_price")  # [M] f64 each
 
 
-class KernelMarket(Market):
+class KernelMarket(Driver, Market):
     """Markets of the source `franke_westerhoff` in C."""
 
     def __init__(
@@ -52,14 +52,6 @@ class KernelMarket(Market):
             **{name: address(array) for name, array in kept.items()},
         )  # fmt: skip
         self._at = ctypes.addressof(self._job)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Copy and pickle the markets, not where they lie."""
-        return without_addresses(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._wire(needed())
 
     def reserve(self) -> np.ndarray:
         """Return m [M], the log reservation price of the next opening auction."""

@@ -5,7 +5,7 @@ numbers. What happens to few (a debt, an arrear, a wrong book, an action that is
 """
 
 import ctypes
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from arena.body import accounting, reward
 from arena.body.accounting import Fills
 from arena.body.orders import Orders
 from arena.body.state import Accounts, Bodies
-from arena.kernel.binding import ACCOUNTS, BODIES, Job, address, library, needed, without_addresses
+from arena.kernel.binding import ACCOUNTS, BODIES, Driver, Job, address, library
 from arena.market.clearing import Clearing
 from arena.phases import NumpyPhases, Rewarded, Rules
 from arena.senses.indicators import MarketSenses
@@ -25,7 +25,7 @@ _GIVEN: Final = ("close", "sigma", "atr", "price", "buy_fill", "sell_fill", "dep
 _MOST: Final = 2**62  # a damage that nobody reaches
 
 
-class KernelPhases(NumpyPhases):
+class KernelPhases(Driver, NumpyPhases):
     """The phases in C. Columns of bodies and accounts must stay the arrays that they are: the kernel knows where."""
 
     def __init__(self, bodies: Bodies, accounts: Accounts, rules: Rules, kernel: ctypes.CDLL) -> None:
@@ -63,14 +63,6 @@ class KernelPhases(NumpyPhases):
         self._at = ctypes.addressof(self._job)
         self._orders: Orders | None = None  # whose arrays the job has
         self._held: tuple[np.ndarray, ...] = ()  # those arrays
-
-    def __getstate__(self) -> dict[str, object]:
-        """Copy and pickle what it works on, not where that lies."""
-        return without_addresses(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._wire(needed())
 
     def observe(self, senses: MarketSenses) -> None:
         """Write what every seat sees."""
@@ -169,7 +161,7 @@ class KernelPhases(NumpyPhases):
         """Let the job have these orders, if it has others."""
         if orders is self._orders:
             return
-        cash_and_shares = np.array((orders.buy_cash, orders.sell_shares))
+        cash_and_shares = np.array((orders.buy_cash, orders.sell_shares), dtype=np.float64)
         self._job.orders = address(cash_and_shares)
         self._orders, self._held = orders, (cash_and_shares,)
 

@@ -1,16 +1,15 @@
 """The senses in C: `arena.senses.indicators.MarketSenses` once more, byte for byte."""
 
 import ctypes
-from typing import Any
 
 import numpy as np
 
-from arena.kernel.binding import SensesJob, address, library, needed, without_addresses
+from arena.kernel.binding import Driver, SensesJob, address, library
 from arena.market.bars import Bars
 from arena.senses.indicators import ROOT, WEIGHTS, MarketSenses
 
 
-class KernelSenses(MarketSenses):
+class KernelSenses(Driver, MarketSenses):
     """The indicators in C; the logarithms are numpy's, on the same numbers."""
 
     def __init__(self, markets: int, kernel: ctypes.CDLL) -> None:
@@ -30,14 +29,6 @@ class KernelSenses(MarketSenses):
         self._kernel = kernel
         self._job = SensesJob(markets=markets, **{name: address(array) for name, array in arrays.items()})
         self._at = ctypes.addressof(self._job)
-
-    def __getstate__(self) -> dict[str, object]:
-        """Copy and pickle what is remembered, not where that lies."""
-        return without_addresses(self)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._wire(needed())
 
     def update(self, bars: Bars) -> None:
         """Take in one closed bar of every market."""

@@ -1,4 +1,4 @@
--- The line of descent of an agent: itself, its parent, and so on to the founder.
+-- The line of descent of an agent: itself, its parent, and so on to the founder (1,000 at most).
 -- :agent = whose line (an id or the name of a clan)
 WITH RECURSIVE line (agent_id, parent_id) AS (
     SELECT agent_id, parent_id FROM agent WHERE agent_id = :agent

@@ -118,6 +118,7 @@ class Archive:
         self._clans: dict[int, str] = {}
         self._equities: dict[int, Columns] = {}  # of the last rounds that were shown
         self._recent: tuple[int, tuple[Happening, ...]] = (-1, ())  # (newest event_id, events up to it)
+        self._bars: tuple[int, Columns] = (-1, {})  # (market, its bars that were shown)
         self._series = {name: np.zeros(0) for name in (*SERIES, *COUNTED)}
         self._markets = {name: np.zeros((0, config.arena.markets)) for name in MARKET_SERIES}
 
@@ -251,7 +252,7 @@ class Archive:
                 trail=self._trail(at, seats),
                 series={name: values[: at + 1] for name, values in self._series.items()},
                 markets={name: values[: at + 1] for name, values in self._markets.items()},
-                bars=self._table(_BARS, BAR_COLUMNS, market, last_tick - BARS_SHOWN, last_tick),
+                bars=self._last_bars(market, last_tick),
                 market=market,
                 events=self._events(last_event),
                 dossier=dossier,
@@ -277,6 +278,23 @@ class Archive:
                 same = (then["agent_id"][place] == ids) & ((then["status"][place] == PAPER) == paper)
                 equity[same, column] = then["equity"][place[same]]
         return {"agent_id": ids, "equity": equity}
+
+    def _last_bars(self, market: int, last_tick: int) -> Columns:
+        """Return the newest bars of a market up to a tick; those that were read a moment ago are kept.
+
+        All of them were a fifth of the work on a frame of a live run.
+        """
+        too_old = last_tick - BARS_SHOWN
+        whose, known = self._bars
+        upto = int(known["tick"][-1]) if whose == market and len(known["tick"]) else None
+        if upto is None or last_tick < upto:
+            known = self._table(_BARS, BAR_COLUMNS, market, too_old, last_tick)
+        elif last_tick > upto:
+            fresh = self._table(_BARS, BAR_COLUMNS, market, max(upto, too_old), last_tick)
+            kept = known["tick"] > too_old  # [T]
+            known = {name: np.concatenate((known[name][kept], fresh[name])) for name in BAR_COLUMNS}
+        self._bars = (market, known)
+        return known
 
     def _events(self, last_event: int) -> tuple[Happening, ...]:
         """Return the newest events up to one; those that were read a moment ago are kept."""

@@ -182,9 +182,11 @@ def _explained(
     name = getattr(error, "sqlite_errorname", "") or ""
     if denied:
         return ConfigError(f"the statement wants to {denied[0]}; only reading is allowed here, on this run alone")
+    if name == "SQLITE_AUTH":  # our authorizer refuses with a reason; without one, Ctrl-C came while it was asked
+        raise KeyboardInterrupt from error
     if name == "SQLITE_INTERRUPT":
         if time.monotonic() < deadline:  # the clock did not stop it: somebody at the keyboard did
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt from error
         return ConfigError(f"the statement took longer than {timeout_seconds:g} s; ask for less, or raise --timeout")
     if isinstance(error, MemoryError) or name == "SQLITE_NOMEM":
         return ConfigError("the statement needs more memory than it is given; ask for less")

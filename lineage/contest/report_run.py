@@ -128,7 +128,8 @@ def _best(connection: sqlite3.Connection, lives: Lives) -> Section:
     try:
         chosen = champions.select(connection, 10)
     except ArenaError as reason:
-        return Section("Champions", [f"There are none: {reason}."])
+        why = str(reason).removeprefix("champions: ").partition(";")[0]  # its cure is for other commands
+        return Section("Champions", [f"There are none: {why}."])
     rows = []
     for champion in chosen.champions:
         row = lives.tree.row(champion.agent_id)

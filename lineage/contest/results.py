@@ -146,13 +146,16 @@ class Results:
         with _named(path):
             mode = "rw" if os.access(path, os.W_OK) else "ro"  # what a killed writer began is rolled back by a reader
             connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, timeout=10.0)
-            connection.execute("PRAGMA trusted_schema = OFF")
-            connection.execute("PRAGMA query_only = ON")
-            results = cls(connection, None, path)
-            _check_kind(connection, path)
-            if connection.execute("SELECT count(*) FROM tournament").fetchone()[0] != 1:
-                raise StoreError(f"{path}: holds no tournament; start it again")
-        return results
+            try:
+                connection.execute("PRAGMA trusted_schema = OFF")
+                connection.execute("PRAGMA query_only = ON")
+                _check_kind(connection, path)
+                if connection.execute("SELECT count(*) FROM tournament").fetchone()[0] != 1:
+                    raise StoreError(f"{path}: holds no tournament; start it again")
+            except BaseException:
+                connection.close()
+                raise
+        return cls(connection, None, path)
 
     def __enter__(self) -> Self:
         return self

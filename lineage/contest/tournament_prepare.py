@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from agents.scripted import STRATEGIES
-from arena.errors import ConfigError
+from arena.errors import ConfigError, DataError
 from arena.market.tape import Tape
 from lineage import settings
 from lineage.ask.reading import open_run
@@ -149,6 +149,9 @@ def _of_run(entrant: EntrantSpec, directory: Path, place: str) -> Iterator[Playe
             choice = prepare.choose(connection, directory, entrant.who, entrant.count)
     except ConfigError as error:
         raise ConfigError(f"{place}: {error}") from None
+    except DataError as error:
+        cure = str(error).replace("lower --min-rounds or name agents with --who ID", 'name agents: who = "3,17"')
+        raise DataError(f"{place}: {cure}") from None
     policies = choice.policies if "," in entrant.who else choice.policies[: entrant.count]
     scripts = [policy.name for policy in policies if not policy.is_learner]
     if scripts:

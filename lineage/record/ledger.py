@@ -88,7 +88,7 @@ class _Newborn(NamedTuple):
 def _misplaced(event: Event, round_index: int, ticks: range, chain: tuple[int, str, int] | None) -> str:
     """Return why an event cannot stand where it does."""
     agent = RUN if event.agent_id is None else event.agent_id
-    if event.tick not in ticks:
+    if int(event.tick) not in ticks:  # a range looks for what is no int one by one
         return f"round {round_index}: {event.kind} at tick {event.tick} is outside {ticks.start} to {ticks.stop - 1}"
     if chain is None:
         return f"round {round_index}: {event.kind} of agent {agent}, which is not alive"

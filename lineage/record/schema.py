@@ -70,8 +70,8 @@ def migrate(connection: sqlite3.Connection, upto: int | None = None) -> None:
         for version, script in migrations():
             if version > current and (upto is None or version <= upto):
                 connection.executescript(script)
-    except sqlite3.Error:
-        connection.rollback()
+    except BaseException:
+        connection.rollback()  # inside a transaction, references could not be switched on again
         raise
     finally:
         if enforced:

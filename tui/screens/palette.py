@@ -15,6 +15,7 @@ from tui import paint
 from tui.actions import Action
 from tui.paint import Part
 from tui.widgets.base import ListPane
+from tui.widgets.facts import Facts
 
 if TYPE_CHECKING:
     from tui.app import ArenaApp
@@ -29,16 +30,25 @@ class Found(ListPane):
         """Return how many there are."""
         return len(self.found)
 
-    def entry(self, index: int, width: int) -> list[Part]:
-        """Return an action: key, name, and what it does or why it cannot be done."""
-        action, look = self.found[index], self.look
+    def said_of(self, action: Action) -> tuple[str, str]:
+        """Return what an action does, or why it cannot be done, and the role of that."""
         reason = self.arena.reason_against(action)
-        said = f"not now: {reason}" if reason else action.help
+        return (f"not now: {reason}", "warn") if reason else (action.help, "dim")
+
+    def entry(self, index: int, width: int) -> list[Part]:
+        """Return an action: key, name, and what is said of it."""
+        action, look = self.found[index], self.look
+        said, role = self.said_of(action)
         return [
             (f"{action.shown_key:>7} ", look.bold("accent")),
-            (f"{action.label:<11}", look["faint" if reason else "text"]),
-            (paint.fit(said, max(0, width - 19), self.symbols), look["warn" if reason else "dim"]),
+            (f"{action.label:<11}", look["text" if role == "dim" else "faint"]),
+            (paint.fit(said, max(0, width - 19), self.symbols), look[role]),
         ]
+
+    def place(self, index: int) -> None:
+        """Put the cursor on an action and tell all about it."""
+        super().place(index)
+        cast("Palette", self.screen).tell()
 
     def entered(self) -> None:
         """Do what is under the cursor."""
@@ -62,6 +72,19 @@ class Palette(ModalScreen[None]):
             found.can_focus = False
             found.found = matching(self.arena.actions, "")
             yield found
+            yield Facts("", id="told")
+
+    def on_mount(self) -> None:
+        """Take over the look."""
+        self.set_class(self.arena.look.symbols.name == "ascii", "-ascii")
+        self.tell()
+
+    def tell(self) -> None:
+        """Say what the list may have no room for: all that is said of the action under the cursor."""
+        for pane, told in zip(self.query(Found), self.query(Facts), strict=False):
+            said, role = pane.said_of(pane.found[pane.cursor]) if pane.found else ("nothing is called so", "dim")
+            told.draw([[(said, self.arena.look[role])]])
+            told.show(None, self.arena.link)
 
     @on(Input.Changed, "#query")
     def search(self, event: Input.Changed) -> None:
@@ -70,6 +93,7 @@ class Palette(ModalScreen[None]):
         for pane in self.query(Found):
             pane.found, pane.cursor, pane.top = matching(self.arena.actions, event.value), 0, 0
             pane.repaint()
+        self.tell()
 
     def on_key(self, event: events.Key) -> None:
         """Move in the list, choose, or close."""

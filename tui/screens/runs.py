@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from textual import events, work
@@ -104,12 +105,16 @@ class RunsScreen(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._cups = Cups()
+        self._cups, self._reading = Cups(), Lock()
         self._found: tuple[Cup, ...] | None = None  # None: not looked yet
 
     def on_mount(self) -> None:
         """Look at the directory now and then."""
         self.set_interval(_EVERY, self.look_around)
+
+    def on_unmount(self) -> None:
+        """Let nobody who leaves wait for all tournaments."""
+        self._cups.end()
 
     def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Look at the directory at once."""
@@ -118,11 +123,14 @@ class RunsScreen(Page):
 
     @work(thread=True, exclusive=True, group="runs")
     def look_around(self) -> None:
-        """Read the runs of the directory, in a thread."""
+        """Read the runs of the directory, in a thread, and the tournaments, in one thread at a time."""
         if self.is_current:
-            runs = list_runs(self.arena.directory.resolve().parent)
-            self._tell(self._take, runs)
-            self._tell(self._take_cups, self._cups.look(self.arena.directory.resolve().parent))
+            self._tell(self._take, list_runs(self.arena.directory.resolve().parent))
+            if self._reading.acquire(blocking=False):  # a large tournament takes longer than it is until the next look
+                try:
+                    self._tell(self._take_cups, self._cups.look(self.arena.directory.resolve().parent))
+                finally:
+                    self._reading.release()
 
     def _tell(self, take: Callable[[Any], None], found: object) -> None:
         if self.is_attached and self.app.is_running:

@@ -1,6 +1,7 @@
 """The last line: what can be done here, or what was just said; and a line above it when something is wrong."""
 
 import os
+from typing import Final
 
 from rich.cells import cell_len
 from textual import events
@@ -10,6 +11,9 @@ from tui.actions import of_screen
 from tui.messages import ActionChosen
 from tui.paint import Part
 from tui.widgets.base import Pane
+
+_HINT: Final = "   t space replay, 6 runs"
+"""What can be done with a run that is over; where there is no room for all, what became of it is cut before this."""
 
 
 class Footer(Pane):
@@ -65,10 +69,12 @@ class Banner(Pane):
         """Nothing to compute."""
 
     def paint_line(self, y: int, width: int) -> list[Part]:
-        """Return what is wrong, in words; where the run lies is left out before the words are cut."""
+        """Return what is wrong, where the run lies left out before the words are cut; else that the run is over."""
         trouble = self.arena.trouble()
         if not trouble:
-            text = f" {self.symbols.done} {paint.clean(self.arena.farewell())}"
+            ended = f" {self.symbols.done} {paint.clean(self.arena.farewell())}"
+            room = max(0, width - len(_HINT))
+            text = paint.fit(ended, min(len(ended), room), self.symbols) + _HINT
             return [(paint.fit(text, width, self.symbols), self.look.bold("accent"))]
         text = f" {self.symbols.alarm} {paint.clean(trouble)}"
         if cell_len(text) > width:
