@@ -19,11 +19,12 @@ from agents import brains as brain
 from agents import fused_play
 from agents.brains import Brains
 from agents.config import MindConfig
-from agents.fused_build import compiled_library, load
+from agents.fused_build import compiled_library
 from agents.fused_job import Job, aligned, sizes
 from agents.learn import LearnStats, Rates, learn_step
 from agents.priority import Priorities, beta_at
 from agents.replay import Batch, Draws, Replay, Rows
+from arena import native
 from arena.errors import EnvironmentFault
 from arena.rng import stream, uniforms
 from arena.spec import N_ACTIONS
@@ -187,7 +188,7 @@ def _library() -> ctypes.CDLL | str:
 
 def open_library(path: Path) -> ctypes.CDLL:
     """Load a compiled kernel and try it. Raises EnvironmentFault if it is none of ours or computes wrongly."""
-    library = load(path)
+    library = native.load(path)
     try:
         for name, (result, *arguments) in _FUNCTIONS.items():
             getattr(library, name).restype, getattr(library, name).argtypes = result, arguments

@@ -8,8 +8,6 @@ from arena import native
 SOURCES: Final = tuple(Path(__file__).with_name(name) for name in ("sum_tree.c", "priority.c", "fused.c"))
 """Compiled as one text, so that the optimiser sees all of it."""
 
-load, processor_flags = native.load, native.processor_flags
-
 
 def kernel_source() -> str:
     """Return the text of the kernel. Raises EnvironmentFault when a part of it is not there."""

@@ -13,7 +13,8 @@ from typing import Final
 
 import numpy as np
 
-from agents.fused_build import compiled_library, load
+from agents.fused_build import compiled_library
+from arena import native
 from arena.errors import EnvironmentFault
 
 Levels = list[np.ndarray]
@@ -99,7 +100,7 @@ def kernel() -> ctypes.CDLL | None:
 def _loops(source: Path | None) -> ctypes.CDLL | None:
     """Return the loops out of the build of a source, the fused kernel's by default; None if it cannot be had."""
     try:
-        library = load(compiled_library(None if source is None else source.read_text(encoding="utf-8")))
+        library = native.load(compiled_library(None if source is None else source.read_text(encoding="utf-8")))
         for name in ("sum_tree_descend", "sum_tree_refresh"):
             function = getattr(library, name)
             function.restype = None

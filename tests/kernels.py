@@ -2,6 +2,9 @@
 
 import ctypes
 import functools
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +20,7 @@ needs_kernel = pytest.mark.skipif(LEARNER != "fused", reason=f"no fused kernel h
 
 def variants() -> dict[str, tuple[str, ...]]:
     """Return flags under which the same source must compute the same bytes."""
-    here = fused_build.processor_flags()
+    here = native.processor_flags()
     found = {"unoptimised": (*here, "-O0"), "little optimised": (*here, "-O1")}
     if here == ("-march=native",):
         found |= {"256-bit vectors": ("-mavx2", "-mfma", "-mf16c")}
@@ -37,6 +40,16 @@ def empty_cache(
     asked.cache_clear()
     yield directory
     asked.cache_clear()
+
+
+def said_at_once(program: str, count: int, cache_home: Path) -> list[str]:
+    """Return what `count` processes print that run a program at the same time, with a user's cache of their own."""
+    environment = {**os.environ, "XDG_CACHE_HOME": str(cache_home), "OMP_NUM_THREADS": "1"}
+    root, command = Path(__file__).parent.parent, [sys.executable, "-c", program]
+    workers = [
+        subprocess.Popen(command, cwd=root, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(count)
+    ]
+    return [worker.communicate()[0].strip() for worker in workers]
 
 
 def built_with(flags: tuple[str, ...], cache: Path) -> ctypes.CDLL:

@@ -1,8 +1,6 @@
 """The fused kernel: equal to the reference, the same bytes everywhere, and refused with a reason where it cannot be."""
 
 import ctypes
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +21,7 @@ from agents.replay import CUT, Batch, Draws, Replay, Rows
 from arena import native
 from arena.errors import EnvironmentFault
 from arena.rng import purpose_key, stream, uniforms
-from tests.kernels import built_with, empty_cache, every_build, needs_kernel
+from tests.kernels import built_with, empty_cache, every_build, needs_kernel, said_at_once
 
 A, P = 7, 5
 BUFFERS = ("params", "target", "moment1", "moment2", "steps")
@@ -279,13 +277,7 @@ def test_a_damaged_build_is_made_again(damage: str, cache: Path) -> None:
 def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Three at once, one build, all of them served."""
     program = "from agents import fused; print(fused.resolve('fused')[0])"
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
-    root = Path(__file__).parent.parent
-    workers = [
-        subprocess.Popen([sys.executable, "-c", program], cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    assert [worker.communicate()[0].strip() for worker in workers] == ["fused"] * 3
+    assert said_at_once(program, 3, tmp_path) == ["fused"] * 3
     assert len(list((tmp_path / "lineage-arena" / "kernels").iterdir())) == 1
 
 
@@ -312,7 +304,7 @@ def test_a_kernel_that_computes_wrongly_is_refused(fault: str, cache: Path) -> N
     old, new = SABOTAGE[fault]
     source = fused_build.kernel_source()
     assert source.count(old) == 1
-    library = fused_build.compiled_library(source.replace(old, new), (*fused_build.processor_flags(), "-O1"))
+    library = fused_build.compiled_library(source.replace(old, new), (*native.processor_flags(), "-O1"))
     with pytest.raises(EnvironmentFault, match=r"computes wrongly|other arguments"):
         fused.open_library(library)
 

@@ -2,9 +2,6 @@
 
 import copy
 import ctypes
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +29,7 @@ from arena.rng import stream
 from arena.senses.indicators import MarketSenses
 from tests.arenas import make_arena
 from tests.commands import call
-from tests.kernels import empty_cache
+from tests.kernels import empty_cache, said_at_once
 
 FOUND = binding.find()
 needs_kernel = pytest.mark.skipif(isinstance(FOUND, str), reason=f"no kernel here: {FOUND}")
@@ -361,14 +358,8 @@ def test_a_library_of_somebody_else_is_refused(cache: Path) -> None:
 @pytest.mark.slow
 def test_processes_that_compile_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     """Three at once, one build."""
-    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     program = "from arena.kernel import binding; print(binding.library() is not None)"
-    root = Path(__file__).parent.parent
-    workers = [
-        subprocess.Popen([sys.executable, "-c", program], cwd=root, env=environment, stdout=subprocess.PIPE, text=True)
-        for _ in range(3)
-    ]
-    assert [worker.communicate()[0].strip() for worker in workers] == ["True"] * 3
+    assert said_at_once(program, 3, tmp_path) == ["True"] * 3
     assert len(list((tmp_path / "lineage-arena" / "kernels").iterdir())) == 1
 
 

@@ -16,7 +16,7 @@ from arena.errors import EnvironmentFault
 from lineage import engine
 from lineage.config import RunConfig
 from tests.commands import call, tiny
-from tests.kernels import LEARNER, needs_kernel
+from tests.kernels import LEARNER, empty_cache, needs_kernel
 from tests.runs import lively
 from tests.worlds import tiny_config
 
@@ -24,14 +24,10 @@ LEARNERS = ["fast", "reference", pytest.param("fused", marks=needs_kernel)]
 
 
 @pytest.fixture
-def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def no_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A machine without a compiler and without a cached kernel, in a process that has not asked yet."""
-    monkeypatch.setattr(native, "cache_directory", lambda: tmp_path / "kernels")
     monkeypatch.setattr(native, "COMPILERS", ())
-    monkeypatch.delenv("CC", raising=False)
-    fused._library.cache_clear()
-    yield
-    fused._library.cache_clear()
+    yield from empty_cache(tmp_path / "kernels", monkeypatch, fused._library)
 
 
 def short(rounds: int) -> RunConfig:

@@ -19,6 +19,7 @@ from lineage.contest import champions
 from lineage.contest import report_figures as draw
 from lineage.contest.outcomes import excess_growth
 from lineage.contest.report_page import Code, Page, Section, TableOf
+from lineage.record.leaves import is_closed
 
 MOST_CURVES: Final = 150
 """Capital curves that are drawn."""
@@ -31,7 +32,6 @@ BAND_ROUNDS: Final = 20
 
 _RUN: Final = "SELECT run_id, seed, scenario, config_json, versions_json, inputs_json, genesis FROM run"
 _HEAD: Final = "SELECT head, root, round FROM round ORDER BY round DESC LIMIT 1"
-_CLOSED: Final = "SELECT count(*) FROM event WHERE kind = 'closed'"
 _SESSIONS: Final = "SELECT started_at, device, threads, python, torch, numpy, package FROM session ORDER BY session_id"
 _SERIES: Final = (
     "SELECT round, sum(status = 1), sum(status = 2), avg(CASE WHEN status = 2 THEN equity END), avg(loss),"
@@ -61,7 +61,7 @@ def page_of(connection: sqlite3.Connection, directory: Path) -> Page:
     with snapshot(connection):
         lives = read_lives(connection)
         run_id, seed, scenario = connection.execute(_RUN).fetchone()[:3]
-        closed = connection.execute(_CLOSED).fetchone()[0] > 0
+        closed = is_closed(connection)
         n, rounds = len(lives.tree), int(lives.tree.present) + 1
         heirs = int((lives.tree.parent >= 0).sum())
         state = "finished" if closed else "not finished yet"
