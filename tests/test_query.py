@@ -208,6 +208,14 @@ def test_parameters_are_bound_never_pasted(run: Path) -> None:
     assert "needs agent" in call("query", run, "agent").err
 
 
+def test_a_number_of_a_canned_query_is_a_number(run: Path) -> None:
+    """SQLite would compare text with rounds and find nothing: an empty answer to a question that was not asked."""
+    done = call("query", run, "causes", "--param", "rounds=x")
+    assert (done.code, done.out) == (2, "")
+    assert "takes a number (how many rounds back)" in done.err
+    assert call("query", run, "causes", "--param", "rounds=50").code == 0
+
+
 def test_stdin_is_a_statement(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`-` reads it; too much or no text is input data, exit 3."""
     import io

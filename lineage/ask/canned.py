@@ -20,7 +20,7 @@ from arena.errors import ConfigError, EnvironmentFault
 from lineage.ask.query import Cell, placeholders, value_of
 from lineage.ask.reading import resolve
 from lineage.scenarios import data_files
-from lineage.settings_text import nearest
+from lineage.settings_text import nearest, shown
 
 AGENTS: Final = ("agent", "other")
 """Parameters that name an agent."""
@@ -80,7 +80,7 @@ def canned(name: str) -> Canned:
 def bind(connection: sqlite3.Connection, query: Canned, given: Mapping[str, str]) -> dict[str, Cell]:
     """Return the values of a canned query's parameters; names of agents become ids.
 
-    Raises ConfigError for one that is missing, unknown, or no agent of this run.
+    Raises ConfigError for one that is missing, unknown, no number where one is taken, or no agent of this run.
     """
     known = {parameter.name: parameter for parameter in query.parameters}
     for name in given:
@@ -90,7 +90,13 @@ def bind(connection: sqlite3.Connection, query: Canned, given: Mapping[str, str]
     bound: dict[str, Cell] = {}
     for name, parameter in known.items():
         if name in given:
-            bound[name] = resolve(connection, given[name]) if name in AGENTS else value_of(given[name])
+            value = resolve(connection, given[name]) if name in AGENTS else value_of(given[name])
+            if isinstance(parameter.default, int) and isinstance(value, str):  # SQLite would compare it as text
+                raise ConfigError(
+                    f"--param {name}={shown(value)}: query {query.name} takes a number ({parameter.meaning}); "
+                    f"give one, e.g. {parameter.default}"
+                )
+            bound[name] = value
         elif parameter.default is not None:
             bound[name] = parameter.default
         else:
