@@ -87,6 +87,7 @@ def test_the_report_of_a_run_is_whole(run: Path, tmp_path: Path) -> None:
     data = (tmp_path / "r.html").read_bytes()
     assert json.loads(done.out)["bytes"]["html"] == len(data)
     seen, text = checked(data), data.decode()
+    assert " rounds, finished. " in text
     for title in ("Population", "Capital, the dead included", "Champions", "Learning", "Survival", "Lineages",
                   "More than luck?", "Deaths and scars", "Provenance"):  # fmt: skip
         assert f">{title.replace('?', '?')}<" in text
